@@ -1,0 +1,195 @@
+"""The seam between Muster and the programs that run agents.
+
+Above it: the reconcilers, which decide when something happens. Below it: one package per host (OpenCode, the
+scripted one), which knows routes, files and formats. The seam knows no fleets, no store and no retries: it takes
+wishes, does each so that doing it twice is harmless, and says what it sees. What it sees is always read anew;
+a `Hint` only says where looking is worth while, and losing one costs time, not truth.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from muster.model.agent import AgentId, SessionId
+from muster.model.facts import Persona
+from muster.model.run import RunId
+from muster.model.server import ServerId
+from muster.model.turn import TurnId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerWish:
+    """A host server that should run.
+
+    `folder` is its own (0700, kept over generations: its database lives there). `log` is the file for its output.
+    `hub_file` is the path of hub.json; the bridge finds the hub through it and proves itself with `token`.
+    """
+
+    id: ServerId
+    generation: int
+    folder: Path
+    log: Path
+    hub_file: Path
+    password: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProcess:
+    """The OS process of a host server. `started_at` (seconds since the epoch, as the OS tells it) makes a reused pid visible."""
+
+    pid: int
+    started_at: float
+    port: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionWish:
+    """A conversation that should exist. `run` marks it, so that it is found again instead of made twice.
+
+    `tools` are the tools of Muster's that this session is offered; all others of ours stay hidden from it.
+    """
+
+    agent: AgentId
+    run: RunId
+    directory: str
+    title: str
+    persona: str
+    model: str | None
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnWish:
+    """A prompt that should be answered. `parts` are given to the model in order, each verbatim."""
+
+    id: TurnId
+    session: SessionId
+    directory: str
+    parts: tuple[str, ...]
+    persona: str
+    model: str | None
+
+
+class Standing(StrEnum):
+    """How far a turn has got, by what stands in the session now."""
+
+    ABSENT = "absent"  # the session does not have it: send it
+    OPEN = "open"  # it stands there and is being worked on
+    STALLED = "stalled"  # it stands there, nobody works on it, and it has no answer: send it again
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What was seen of a turn.
+
+    `output`: the text of the newest answer so far, verbatim; of this turn only. `error`: the provider's own words.
+    `tokens`, `cost_usd`: of the whole session so far, as the host counts (input, output, reasoning and cache).
+    `tool`: the tool that runs at this moment.
+    """
+
+    standing: Standing
+    output: str = ""
+    error: str | None = None
+    tokens: int = 0
+    cost_usd: float = 0.0
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Something moved in a session. `turning` is true where a step or a turn may have ended, so that looking pays.
+
+    `session` None: the stream of hints was broken, so anything may have moved.
+    """
+
+    session: SessionId | None
+    turning: bool
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One entry of a session's transcript. `role`: user, assistant or tool; `at`: ISO 8601 UTC or None."""
+
+    role: str
+    text: str
+    at: str | None
+    tool: str | None = None
+    status: str | None = None
+
+
+class Connection(Protocol):
+    """A running host server, spoken to. Every method raises `HostAway` when it does not answer within its bound."""
+
+    async def healthy(self) -> bool:
+        """True where the server answers as the one that was started."""
+        ...
+
+    async def open_session(self, wish: SessionWish) -> SessionId:
+        """Find the session that bears the wish's run mark, else create it."""
+        ...
+
+    async def send(self, wish: TurnWish) -> None:
+        """Make sure that the turn is answered: harmless when it stands there already, nothing when it has a good answer.
+
+        Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
+        """
+        ...
+
+    async def look(self, wish: TurnWish) -> Sight:
+        """See how far a turn has got. Raises `SessionLost`."""
+        ...
+
+    async def abort(self, session: SessionId, directory: str) -> None:
+        """Stop whatever the session does. Harmless when it does nothing, or is gone."""
+        ...
+
+    async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
+        """The conversation so far, oldest first. Raises `SessionLost`."""
+        ...
+
+    def hints(self) -> AsyncIterator[Hint]:
+        """Endless; reconnects by itself while the server lives, and then yields `Hint(session=None, turning=True)`."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Host(Protocol):
+    """A program that runs agents."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def start(self, wish: ServerWish) -> ServerProcess:
+        """Start a server and wait until it can be spoken to; whatever an earlier try left of the same id is ended first.
+
+        Raises `HostMissing`, `HostVersionUnknown`, `HostFailed`. Nothing is left running when it raises or is cancelled.
+        """
+        ...
+
+    def connect(self, wish: ServerWish, process: ServerProcess) -> Connection:
+        """Speak to a server that runs. Does no I/O by itself."""
+        ...
+
+    async def stop(self, server: ServerId) -> None:
+        """End every process of the server and what its agents started, whatever their parent; harmless when all are gone."""
+        ...
+
+    async def end_run(self, run: RunId) -> None:
+        """End every process that a run left behind."""
+        ...
+
+    def alive(self, process: ServerProcess) -> bool:
+        """True where that very process still runs (pid and start time)."""
+        ...
+
+    def personas(self, directory: str) -> tuple[Persona, ...]:
+        """The personas that may be asked for in a directory, from its files and the user's. Blocking, quick, cached by mtime."""
+        ...

@@ -1,0 +1,4 @@
+from typing import NewType
+
+AgentId = NewType("AgentId", str)
+SessionId = NewType("SessionId", str)

@@ -1,0 +1,3 @@
+from typing import NewType
+
+RunId = NewType("RunId", str)

@@ -1,0 +1,3 @@
+from typing import NewType
+
+TurnId = NewType("TurnId", str)

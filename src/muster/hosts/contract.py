@@ -12,11 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from muster.model.agent import AgentId, SessionId
 from muster.model.facts import Persona
-from muster.model.run import RunId
-from muster.model.server import ServerId
-from muster.model.turn import TurnId
+from muster.model.ids import AgentId, RunId, ServerId, SessionId, TurnId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,3 +1,70 @@
-from typing import NewType
+"""A run: from start or wake-up until the agent has no open turn."""
 
-RunId = NewType("RunId", str)
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from muster.errors import Stale
+from muster.model.event import RunAdmitted, RunEnded, RunQueued, RunStarted
+from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    WORKING = "working"
+    ENDED = "ended"
+
+
+LIVE = (RunState.STARTING, RunState.WORKING)  # those that occupy a host server
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"  # its host server went away under it; another run goes on with the turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """`number` counts the runs of one agent from 1. `server` and `generation` say where it was placed."""
+
+    id: RunId
+    agent: AgentId
+    fleet: FleetId
+    number: int
+    state: RunState
+    outcome: Outcome | None = None
+    error: str | None = None
+    server: ServerId | None = None
+    generation: int | None = None
+    queued_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def queue(cls, *, id: RunId, agent: AgentId, fleet: FleetId, number: int, now: datetime) -> "tuple[Run, RunQueued]":
+        run = cls(id=id, agent=agent, fleet=fleet, number=number, state=RunState.QUEUED, queued_at=now)
+        return run, RunQueued(fleet=fleet, agent=agent, run=id, number=number)
+
+    def admit(self, server: ServerId, generation: int) -> "tuple[Run, RunAdmitted]":
+        """Give the queued run a place on a host server."""
+        self._require(RunState.QUEUED)
+        run = replace(self, state=RunState.STARTING, server=server, generation=generation)
+        return run, RunAdmitted(fleet=self.fleet, agent=self.agent, run=self.id, server=server)
+
+    def start(self, session: SessionId, now: datetime) -> "tuple[Run, RunStarted]":
+        """The session exists: the agent can work."""
+        self._require(RunState.STARTING)
+        run = replace(self, state=RunState.WORKING, started_at=now)
+        return run, RunStarted(fleet=self.fleet, agent=self.agent, run=self.id, session=session)
+
+    def end(self, outcome: Outcome, error: str | None, now: datetime) -> "tuple[Run, RunEnded]":
+        self._require(RunState.QUEUED, RunState.STARTING, RunState.WORKING)
+        run = replace(self, state=RunState.ENDED, outcome=outcome, error=error, ended_at=now)
+        return run, RunEnded(fleet=self.fleet, agent=self.agent, run=self.id, outcome=outcome, error=error)
+
+    def _require(self, *states: RunState) -> None:
+        if self.state not in states:
+            raise Stale(kind="run", id=self.id, state=self.state)

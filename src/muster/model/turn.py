@@ -1,3 +1,60 @@
-from typing import NewType
+"""A turn: one prompt given to a session, and what came of it."""
 
-TurnId = NewType("TurnId", str)
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from muster.errors import Stale
+from muster.model.event import TurnEnded, TurnSent
+from muster.model.ids import AgentId, FleetId, TurnId
+
+
+class TurnKind(StrEnum):
+    FIRST = "first"
+
+
+class Ending(StrEnum):
+    ANSWERED = "answered"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Written before anything is sent; `preamble` and `text` never change. No `ending`: it is open.
+
+    A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it.
+    """
+
+    id: TurnId
+    agent: AgentId
+    fleet: FleetId
+    kind: TurnKind
+    preamble: str
+    text: str
+    ending: Ending | None = None
+    output: str | None = None
+    error: str | None = None
+    sends: int = 0
+    created_at: datetime
+    sent_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def send(self, now: datetime) -> "tuple[Turn, TurnSent]":
+        self._require_open()
+        turn = replace(self, sends=self.sends + 1, sent_at=self.sent_at or now)
+        return turn, TurnSent(fleet=self.fleet, agent=self.agent, turn=self.id, sends=turn.sends)
+
+    def end(self, ending: Ending, now: datetime, *, error: str | None = None) -> "tuple[Turn, TurnEnded]":
+        """Decide how the turn ended. For a cut this comes before the cut itself, so that nothing revives it."""
+        self._require_open()
+        turn = replace(self, ending=ending, error=error, ended_at=now)
+        return turn, TurnEnded(fleet=self.fleet, agent=self.agent, turn=self.id, ending=ending)
+
+    def keep_output(self, output: str) -> "Turn":
+        """Keep what was said, whole or partial."""
+        return replace(self, output=output or None)
+
+    def _require_open(self) -> None:
+        if self.ending is not None:
+            raise Stale(kind="turn", id=self.id, state=self.ending)

@@ -1,0 +1,48 @@
+"""Who asks. One place decides what an actor may see."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from muster.errors import Denied
+from muster.model.ids import AgentId, FleetId, ServerId
+
+
+class ActorKind(StrEnum):
+    OPERATOR = "operator"  # the person at this machine, or a program with the operator's token
+    AGENT = "agent"
+    SERVER = "server"  # a host server speaking for itself, not for one of its agents
+    SYSTEM = "system"  # the hub's own reconcilers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """An authenticated caller. An agent carries its fleet, so that no check has to look it up.
+
+    `directory` is where the caller stands, when its surface knows it: the default for `project`.
+    """
+
+    kind: ActorKind
+    agent: AgentId | None = None
+    fleet: FleetId | None = None
+    server: ServerId | None = None
+    directory: str | None = None
+
+    @property
+    def label(self) -> str:
+        """`operator`, `system`, `agent:agt_…` or `server:srv_…`: the words of receipts and the journal."""
+        name = self.agent or self.server
+        return f"{self.kind}:{name}" if name else str(self.kind)
+
+    def require_fleet(self, fleet: FleetId) -> None:
+        """Refuse an agent that reaches beyond its own fleet."""
+        if self.kind is ActorKind.AGENT and fleet != self.fleet:
+            raise Denied(why=f"Fleet {fleet} is not yours; you are in {self.fleet}.")
+
+    def require_agent(self, agent: AgentId | None) -> None:
+        """Refuse an agent that names another than itself; the operator may name any."""
+        if agent is not None and self.kind is ActorKind.AGENT and agent != self.agent:
+            raise Denied(why=f"You are {self.agent}, not {agent}.", hint="Leave agent_id out; you act as yourself.")
+
+
+OPERATOR = Actor(kind=ActorKind.OPERATOR)
+SYSTEM = Actor(kind=ActorKind.SYSTEM)

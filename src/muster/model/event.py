@@ -1,0 +1,123 @@
+"""What happened. An event is a fact in the past participle, never an instruction.
+
+`FleetSpawned` is told as `fleet.spawned`. Every event names the fleet and the agent that it concerns, where there
+is one, so that readers can follow one of them.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId, TurnId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    fleet: FleetId | None = None
+    agent: AgentId | None = None
+
+
+@cache
+def event_name(kind: type[Event]) -> str:
+    """`RunEnded` → `run.ended`."""
+    noun, *rest = re.findall(r"[A-Z][a-z]*", kind.__name__)
+    return f"{noun.lower()}.{'_'.join(word.lower() for word in rest)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSpawned(Event):
+    name: str
+    agents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCancelled(Event):
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetQuieted(Event):
+    """No agent of the fleet is queued, starting or working any more."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentAttached(Event):
+    name: str
+    role: str
+    persona: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCancelled(Event):
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMoved(Event):
+    """The agent did something worth seeing: it uses another tool, or a step has ended."""
+
+    tool: str | None
+    tokens: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQueued(Event):
+    run: RunId
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAdmitted(Event):
+    run: RunId
+    server: ServerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """The run has its session; from here on the agent works."""
+
+    run: RunId
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    run: RunId
+    outcome: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSent(Event):
+    turn: TurnId
+    sends: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded(Event):
+    turn: TurnId
+    ending: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerWanted(Event):
+    server: ServerId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerReady(Event):
+    server: ServerId
+    generation: int
+    pid: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStopped(Event):
+    server: ServerId
+    generation: int
+    why: str

@@ -1,0 +1,10 @@
+"""The names of rows. Each is a prefix and 60 random bits, short enough for a model to repeat."""
+
+from typing import NewType
+
+FleetId = NewType("FleetId", str)
+AgentId = NewType("AgentId", str)
+RunId = NewType("RunId", str)
+TurnId = NewType("TurnId", str)
+ServerId = NewType("ServerId", str)
+SessionId = NewType("SessionId", str)  # the host's own id of a conversation

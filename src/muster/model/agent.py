@@ -59,7 +59,7 @@ class Agent:
         return AgentAttached(fleet=self.fleet, agent=self.id, name=self.name, role=self.role, persona=self.persona)
 
     def cancel(self, reason: str | None) -> "tuple[Agent, AgentCancelled]":
-        """Want no more of it. Final; cancelling again changes nothing but is refused, so that nobody counts it twice."""
+        """Want no more of it: final. Cancelling again is refused, so that nobody counts it twice."""
         if self.wanted is Wanted.STOPPED:
             raise Conflict(why=f"Agent {self.id} was cancelled before.")
         agent = replace(self, wanted=Wanted.STOPPED, stop_reason=reason)
@@ -100,7 +100,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 def name_for(role: str, taken: Collection[str]) -> str:
-    """A role's slug (`Code Reviewer` → `code-reviewer`), numbered from 2 when taken; `agent` when nothing is left of it."""
+    """A role's slug (`Code Reviewer` → `code-reviewer`), numbered from 2 when taken; `agent` for an empty one."""
     slug = re.sub(r"[^a-z0-9]+", "-", role.lower()).strip("-")[:32].rstrip("-") or "agent"
     if slug not in taken:
         return slug

@@ -6,7 +6,6 @@ is one, so that readers can follow one of them.
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId, TurnId
 
@@ -17,7 +16,6 @@ class Event:
     agent: AgentId | None = None
 
 
-@cache
 def event_name(kind: type[Event]) -> str:
     """`RunEnded` → `run.ended`."""
     noun, *rest = re.findall(r"[A-Z][a-z]*", kind.__name__)

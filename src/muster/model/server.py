@@ -44,7 +44,13 @@ class Server:
         if self.state is not ServerState.STOPPED:
             raise Stale(kind="server", id=self.id, state=self.state)
         server = replace(
-            self, generation=self.generation + 1, state=ServerState.STARTING, pid=None, port=None, why=None, changed_at=now
+            self,
+            generation=self.generation + 1,
+            state=ServerState.STARTING,
+            pid=None,
+            port=None,
+            why=None,
+            changed_at=now,
         )
         return server, ServerWanted(server=self.id, generation=server.generation)
 

@@ -1,0 +1,194 @@
+"""The one way to do or ask anything: execute, query, settle, watch.
+
+Above it: surfaces and reconcilers, which know who asks and what an answer looks like. Below it: the store.
+The engine knows no verb by name and decides nothing about fleets.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar  # Any: the arguments of every verb
+
+import anyio
+from sqlalchemy import Connection
+
+from muster.errors import BadValue, RequestReused, Unavailable
+from muster.model.actor import Actor, ActorKind
+from muster.store import journal
+from muster.store.database import Database
+from muster.store.records import Reading, Transaction
+from muster.store.requests import Remembered
+from muster.verbs import Catalog, Json, Settles, Verb
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Reader = Callable[["Engine", Actor, Mapping[str, Any]], Awaitable[object]]
+"""Finds out, before a verb runs, what it must know of the outside."""
+
+READ_SECONDS = 0.3
+REQUEST_ID_LENGTH = 200
+BATCH = 500
+
+
+class Engine:
+    def __init__(
+        self, database: Database, catalog: Catalog, readers: Mapping[type, Reader], clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._readers = readers
+        self._clock = clock
+        self.catalog = catalog
+
+    async def execute(self, verb: Verb[P, R], actor: Actor, *arguments: P.args, **named: P.kwargs) -> R:
+        """Run a command in one transaction; it is durable when this returns."""
+        verb.require_caller(actor)
+        facts = await self._read_facts(verb, actor, named)
+        return await self._database.write(
+            lambda connection: verb.function(self._transaction(connection, actor, facts), actor, *arguments, **named)
+        )
+
+    async def query(self, verb: Verb[P, R], actor: Actor, *arguments: P.args, **named: P.kwargs) -> R:
+        """Ask a view."""
+        answer, _ = await self._look(verb, actor, named, arguments)
+        return answer
+
+    async def settle(
+        self, verb: Verb[..., R], actor: Actor, settles: Settles, within: float, **named: Any
+    ) -> tuple[R, bool]:
+        """Ask a view until its answer is final, at most `within` seconds. Returns the last answer and whether it is."""
+        first, cursor = await self._look(verb, actor, named)
+        latest = first
+        with anyio.move_on_after(within):
+            while not settles.until(first, latest, named):
+                await self._database.watch.beyond(cursor)
+                latest, cursor = await self._look(verb, actor, named)
+        return latest, settles.until(first, latest, named)
+
+    async def watch(
+        self, after: int, *, fleet: str | None = None, agent: str | None = None
+    ) -> AsyncIterator[journal.Entry]:
+        """Every fact after a cursor, for ever, as it happens."""
+        while True:
+            seen = self._database.watch.head
+            read = partial(journal.read, after=after, limit=BATCH, fleet=fleet, agent=agent)
+            entries = await self._database.read(read)
+            for entry in entries:
+                yield entry
+                after = entry.cursor
+            if len(entries) < BATCH:
+                await self._database.watch.beyond(seen)
+
+    @property
+    def head(self) -> int:
+        """The journal's newest cursor."""
+        return self._database.watch.head
+
+    async def call(self, name: str, actor: Actor, raw: str | bytes) -> Json:
+        """What every surface does: a verb by name, its arguments as JSON, its answer as JSON.
+
+        A `request_id` beside the arguments of a command makes a resend safe: it gets the first answer.
+        """
+        verb = self.catalog[name]
+        verb.require_caller(actor)
+        raw, request_id = _take_request_id(verb, raw)
+        arguments = verb.parse(raw)
+        if not verb.changes:
+            return await self._ask(verb, actor, arguments)
+        answer = await self._change(verb, actor, arguments, request_id)
+        return await self._follow(verb, actor, answer)
+
+    async def _ask(self, verb: Verb[..., Any], actor: Actor, arguments: Json) -> Json:
+        settles = verb.settles
+        if settles is None:
+            return verb.render(await self.query(verb, actor, **arguments))
+        within = arguments[settles.within] if isinstance(settles.within, str) else settles.within
+        answer, settled = await self.settle(verb, actor, settles, within, **arguments)
+        return verb.render(answer) | {"settled": settled}
+
+    async def _follow(self, verb: Verb[..., Any], actor: Actor, answer: Json) -> Json:
+        """Look at a command's effect, where it declares one."""
+        settles = verb.settles
+        if settles is None or settles.view is None:
+            return answer
+        view = self.catalog[settles.view]
+        named = {name: answer[name] for name in view.arguments.model_fields if name in answer}
+        assert isinstance(settles.within, float)
+        effect, settled = await self.settle(view, actor, settles, settles.within, **named)
+        return answer | view.render(effect) | {"settled": settled}
+
+    async def _change(self, verb: Verb[..., Any], actor: Actor, arguments: Json, request_id: str | None) -> Json:
+        if request_id is None:
+            return verb.render(await self.execute(verb, actor, **arguments))
+        mark = _fingerprint(verb, arguments)
+        known = await self._database.read(lambda connection: self._reading(connection, actor).remembered(request_id))
+        if known is not None:
+            return _first_answer(known, verb, mark)
+        facts = await self._read_facts(verb, actor, arguments)
+
+        def once(connection: Connection) -> Json:
+            tx = self._transaction(connection, actor, facts)
+            if (known := tx.remembered(request_id)) is not None:
+                return _first_answer(known, verb, mark)
+            answer = verb.render(verb.function(tx, actor, **arguments))
+            text = json.dumps(answer, ensure_ascii=False)
+            tx.remember(Remembered(request_id=request_id, verb=verb.name, fingerprint=mark, answer=text))
+            return answer
+
+        return await self._database.write(once)
+
+    async def _look(
+        self, verb: Verb[..., R], actor: Actor, named: Mapping[str, Any], arguments: tuple[Any, ...] = ()
+    ) -> tuple[R, int]:
+        """A view's answer, and the journal's head before it was made, so that no change after it is missed."""
+        verb.require_caller(actor)
+        facts = await self._read_facts(verb, actor, named)
+        cursor = self._database.watch.head
+        answer = await self._database.read(
+            lambda connection: verb.function(self._reading(connection, actor, facts), actor, *arguments, **named)
+        )
+        return answer, cursor
+
+    async def _read_facts(self, verb: Verb[..., Any], actor: Actor, named: Mapping[str, Any]) -> object:
+        if verb.facts is None:
+            return None
+        with anyio.move_on_after(READ_SECONDS):
+            return await self._readers[verb.facts](self, actor, named)
+        raise Unavailable(why=f"{verb.name}: what it must know could not be read within {READ_SECONDS} s.")
+
+    def _transaction(self, connection: Connection, actor: Actor, facts: object) -> Transaction:
+        return Transaction(connection, actor, self._clock(), facts)
+
+    def _reading(self, connection: Connection, actor: Actor | None = None, facts: object = None) -> Reading:
+        return Reading(connection, actor or Actor(kind=ActorKind.SYSTEM), self._clock(), facts)
+
+
+def _take_request_id(verb: Verb[..., Any], raw: str | bytes) -> tuple[str | bytes, str | None]:
+    """Split `request_id` off the arguments; only changes have one."""
+    mark = b'"request_id"' if isinstance(raw, bytes) else '"request_id"'
+    if not verb.changes or mark not in raw:  # type: ignore[operator]  # mark has raw's own type
+        return raw, None
+    try:
+        given = json.loads(raw)
+    except ValueError:
+        return raw, None  # parse() says what is wrong with it
+    if not isinstance(given, dict) or "request_id" not in given:
+        return raw, None
+    request_id = given.pop("request_id")
+    if request_id is not None and (not isinstance(request_id, str) or not 0 < len(request_id) <= REQUEST_ID_LENGTH):
+        raise BadValue(field="request_id", expected=f"text of 1 to {REQUEST_ID_LENGTH} characters", got=str(request_id))
+    return json.dumps(given), request_id
+
+
+def _fingerprint(verb: Verb[..., Any], arguments: Json) -> str:
+    canonical = verb.arguments(**arguments).model_dump_json()
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _first_answer(known: Remembered, verb: Verb[..., Any], mark: str) -> Json:
+    if (known.verb, known.fingerprint) != (verb.name, mark):
+        raise RequestReused(request_id=known.request_id, verb=known.verb)
+    answer: Json = json.loads(known.answer)
+    return answer

@@ -1,0 +1,140 @@
+"""The database file: refused untouched, or brought to the present schema and opened.
+
+One writer, several readers; what a reader sees is one consistent snapshot.
+"""
+
+import asyncio  # not anyio: its way back from a thread makes the thread wait for the loop
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable, Unavailable
+from muster.store import dialects, journal
+from muster.store.migrations import HEAD, KNOWN, upgrade
+from muster.store.writer import Writer
+
+T = TypeVar("T")
+READERS = 4
+
+
+class Database:
+    """An open store. `watch` wakes when something was committed."""
+
+    def __init__(self, writer: Writer, readers: "SimpleQueue[Connection]", watch: journal.Watch) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._limiter = anyio.CapacityLimiter(READERS)
+        self.watch = watch
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a job in the writer's thread; returns once it is durable.
+
+        A caller that is cancelled meanwhile leaves the job to finish: it may have been committed.
+        """
+        return await asyncio.wrap_future(self._writer.submit(work))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a job on a read-only connection, off the event loop, in one consistent snapshot."""
+
+        def look() -> T:
+            connection = self._readers.get()
+            try:
+                dialects.begin_reading(connection)
+                try:
+                    return work(connection)
+                finally:
+                    connection.exec_driver_sql("ROLLBACK")
+            except DBAPIError as error:
+                raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
+            finally:
+                self._readers.put(connection)
+
+        return await anyio.to_thread.run_sync(look, limiter=self._limiter)
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[Database]:
+    """Open the store inside a running event loop.
+
+    Raises DatabaseFromTheFuture, DatabaseDamaged, DatabaseForeign or StateNotWritable; the file is then untouched.
+    """
+    with ExitStack() as stack:
+        try:
+            _prepare(path)
+            connection = stack.enter_context(dialects.open_for_writing(path).connect())
+            _migrate(connection)
+            head = journal.head(connection)
+            readers: SimpleQueue[Connection] = SimpleQueue()
+            for _ in range(READERS):
+                readers.put(stack.enter_context(dialects.open_for_reading(path).connect()))
+        except (DBAPIError, sqlite3.Error, OSError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise StateNotWritable(path=str(path), why=str(reason)) from error
+        watch = journal.Watch(head)
+        writer = Writer(connection, _waker(watch))
+        writer.start()
+        stack.callback(writer.close)
+        yield Database(writer, readers, watch)
+
+
+def _waker(watch: journal.Watch) -> Callable[[int], None]:
+    loop = asyncio.get_running_loop()
+
+    def wake(head: int) -> None:
+        loop.call_soon_threadsafe(watch.grow, head)
+
+    return wake
+
+
+def _prepare(path: Path) -> None:
+    """Make the file if there is none; else refuse what is not ours, not sound, or not known."""
+    if not path.exists() or path.stat().st_size == 0:
+        path.unlink(missing_ok=True)
+        dialects.create_file(path)
+        return
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            raise DatabaseForeign(path=str(path))
+    try:
+        with dialects.open_for_reading(path).connect() as connection:
+            _refuse_foreign(connection, path)
+            _refuse_future(connection, path)
+            _refuse_damage(connection, path)
+    except DBAPIError as error:
+        raise DatabaseDamaged(path=str(path), why=str(error.orig)) from error
+
+
+def _refuse_foreign(connection: Connection, path: Path) -> None:
+    if connection.exec_driver_sql("PRAGMA application_id").scalar_one() != dialects.APPLICATION_ID:
+        raise DatabaseForeign(path=str(path))
+
+
+def _refuse_future(connection: Connection, path: Path) -> None:
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+    if found not in KNOWN:
+        raise DatabaseFromTheFuture(path=str(path), found=found, known=HEAD)
+
+
+def _refuse_damage(connection: Connection, path: Path) -> None:
+    verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if verdict != "ok":
+        raise DatabaseDamaged(path=str(path), why=verdict)
+
+
+def _migrate(connection: Connection) -> None:
+    dialects.begin(connection)
+    try:
+        dialects.claim_file(connection)
+        upgrade(connection)
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")

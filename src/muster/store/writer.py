@@ -1,0 +1,140 @@
+"""The one writer: a thread that owns the write connection and commits in groups.
+
+It takes every job that waits, runs each in a savepoint inside one transaction, commits once, and only then answers
+all of them. A job that raises takes back its own savepoint and nobody else's. When the transaction itself is lost
+(disk full, I/O error, failed COMMIT), every job of the group is answered `unavailable`: nothing is ever "ok" that
+is not on the disk.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar  # Any: jobs of one group return different types
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from muster.errors import MusterError, Unavailable
+from muster.store import dialects, journal
+
+T = TypeVar("T")
+MAX_GROUP = 256
+
+
+class _Job(Generic[T]):
+    """One job, and what came of it, held back until the commit."""
+
+    def __init__(self, work: Callable[[Connection], T]) -> None:
+        self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # a caller that gives up cannot take the job back
+        self._work = work
+        self._answer: Callable[[], None] = lambda: None
+
+    def run(self, connection: Connection) -> None:
+        """Run in a savepoint. Raises only when the whole transaction is lost."""
+        connection.exec_driver_sql("SAVEPOINT job")
+        try:
+            result = self._work(connection)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
+            self._take_back(connection, error)
+        else:
+            connection.exec_driver_sql("RELEASE job")
+            self._answer = lambda: self.future.set_result(result)
+
+    def _take_back(self, connection: Connection, error: BaseException) -> None:
+        if not dialects.in_transaction(connection):
+            raise error
+        connection.exec_driver_sql("ROLLBACK TO job")
+        connection.exec_driver_sql("RELEASE job")
+        refusal = _translated(error)
+        self._answer = lambda: self.future.set_exception(refusal)
+
+    def answer(self) -> None:
+        self._answer()
+
+    def refuse(self, error: BaseException) -> None:
+        self.future.set_exception(error)
+
+
+class Writer:
+    """Runs jobs one after another.
+
+    `committed` is called, in the writer's thread, with the journal's head after each group.
+    """
+
+    def __init__(self, connection: Connection, committed: Callable[[int], None]) -> None:
+        self._connection = connection
+        self._committed = committed
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="muster-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, work: Callable[[Connection], T]) -> "Future[T]":
+        """The future answers after the commit. Raises Unavailable once the writer is closed."""
+        job = _Job(work)
+        with self._closing:
+            if self._closed:
+                raise Unavailable(why="The hub is shutting down.")
+            self._jobs.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what was submitted, then end the thread."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            group, ended = self._waiting(first)
+            self._commit(group)
+            if ended:
+                return
+
+    def _waiting(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+        group = [first]
+        while len(group) < MAX_GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return group, True
+            group.append(job)
+        return group, False
+
+    def _commit(self, group: Iterable[_Job[Any]]) -> None:
+        group = list(group)
+        try:
+            dialects.begin(self._connection)
+            for job in group:
+                job.run(self._connection)
+            head = journal.head(self._connection)
+            self._connection.exec_driver_sql("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
+            self._roll_back()
+            refusal = _translated(error)
+            for job in group:
+                job.refuse(refusal)
+        else:
+            for job in group:
+                job.answer()
+            self._committed(head)
+
+    def _roll_back(self) -> None:
+        if dialects.in_transaction(self._connection):
+            self._connection.exec_driver_sql("ROLLBACK")
+
+
+def _translated(error: BaseException) -> BaseException:
+    """The database's own errors become ours here; everything else is what the job meant to say."""
+    if isinstance(error, DBAPIError) and not isinstance(error, MusterError):
+        return Unavailable(why=f"The store could not be written: {error.orig}.")
+    return error

@@ -1,0 +1,222 @@
+"""One declaration for everything that can be asked for.
+
+    @command(by=Member)
+    def claim(tx: Transaction, actor: Actor, task: TaskId) -> Task: ...
+
+makes the verb `task.claim`: its name from module and function, its arguments (checked strictly) and their JSON schema
+from the signature, its description from the docstring. Every surface reaches it from there without an edit.
+A verb is not callable: only the engine runs it, because only the engine makes a transaction.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from types import ModuleType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar  # Any: arguments and answers of every verb, as JSON
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from muster.errors import (
+    BadValue,
+    Denied,
+    InvalidInput,
+    MalformedJson,
+    MissingField,
+    NotFound,
+    NulCharacter,
+    UnknownField,
+    WrongType,
+)
+from muster.model.actor import Actor, ActorKind
+from muster.store.records import Reading, Transaction
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Json = dict[str, Any]
+Callers = frozenset[ActorKind]
+
+Operator: Callers = frozenset({ActorKind.OPERATOR})
+Member: Callers = frozenset({ActorKind.OPERATOR, ActorKind.AGENT})
+System: Callers = frozenset({ActorKind.SYSTEM})
+
+DEFAULT_WITHIN = 45.0  # OpenCode gives up on a tool call after 60.0 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settles:
+    """How a verb answers after its effect.
+
+    `until(first, latest, arguments)` says whether a view's answer is final. `within` is a bound in seconds, or the
+    name of the argument that holds it. `view` names the view to look at, asked with the fields of the command's
+    answer; None for a view that settles itself.
+    """
+
+    until: Callable[[Any, Any, Mapping[str, Any]], bool]
+    within: float | str = DEFAULT_WITHIN
+    view: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Verb(Generic[P, R]):
+    """A public command (`changes`) or view. `facts` is the type of what its reader must find before it runs."""
+
+    function: Callable[Concatenate[Any, Actor, P], R]
+    by: Callers
+    changes: bool
+    facts: type | None = None
+    settles: Settles | None = None
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`muster.commands.fleets` and `cancel` → `fleet.cancel`."""
+        noun = self.function.__module__.rpartition(".")[2].removesuffix("s")
+        return f"{noun}.{self.function.__name__.rstrip('_')}"
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The arguments as a strict model: nothing is converted, unknown fields are refused."""
+        signature = inspect.signature(self.function, eval_str=True)
+        taken = list(signature.parameters.values())[2:]
+        fields: Json = {
+            parameter.name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+            for parameter in taken
+        }
+        return create_model(self.name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+    @cached_property
+    def _answers(self) -> TypeAdapter[R]:
+        return TypeAdapter(inspect.signature(self.function, eval_str=True).return_annotation)
+
+    def parse(self, raw: str | bytes) -> Json:
+        """Check a JSON object and return the arguments as Python values. Raises InvalidInput, naming the field."""
+        try:
+            parsed = self.arguments.model_validate_json(raw)
+        except ValidationError as error:
+            raise _refusal(self, error) from error
+        arguments = {name: getattr(parsed, name) for name in self.arguments.model_fields}
+        if b"\\u0000" in raw if isinstance(raw, bytes) else "\\u0000" in raw:
+            _refuse_nul(json.loads(raw), "")
+        return arguments
+
+    def render(self, answer: R) -> Json:
+        """The answer as JSON values; moments are ISO 8601, UTC."""
+        rendered = self._answers.dump_python(answer, mode="json")
+        assert isinstance(rendered, dict), f"{self.name} answers with no object"
+        return rendered
+
+    def require_caller(self, actor: Actor) -> None:
+        if actor.kind not in self.by:
+            raise Denied(why=f"{self.name} is not for {actor.kind} callers.", hint="Ask the operator to do it.")
+
+
+def command(
+    *, by: Callers, facts: type | None = None, settles: Settles | None = None
+) -> Callable[[Callable[Concatenate[Transaction, Actor, P], R]], Verb[P, R]]:
+    """Declare a change: a synchronous function in one transaction, which cannot cause an effect."""
+    return lambda function: Verb(function, by=by, changes=True, facts=facts, settles=settles)
+
+
+def view(
+    *, by: Callers, facts: type | None = None, settles: Settles | None = None
+) -> Callable[[Callable[Concatenate[Reading, Actor, P], R]], Verb[P, R]]:
+    """Declare a question: it reads, never writes, never waits."""
+    return lambda function: Verb(function, by=by, changes=False, facts=facts, settles=settles)
+
+
+class Catalog(Mapping[str, Verb[..., Any]]):
+    """Every verb there is, by name."""
+
+    def __init__(self, modules: Iterable[ModuleType]) -> None:
+        found = [value for module in modules for value in vars(module).values() if isinstance(value, Verb)]
+        self._verbs = {verb.name: verb for verb in sorted(found, key=lambda verb: verb.name)}
+
+    def __getitem__(self, name: str) -> Verb[..., Any]:
+        """Raises NotFound with the nearest names."""
+        try:
+            return self._verbs[name]
+        except KeyError:
+            near = get_close_matches(name, self._verbs, n=3, cutoff=0.4) or list(self._verbs)
+            raise NotFound(kind="verb", id=name, hint=f"Verbs: {', '.join(near)}.") from None
+
+    def __iter__(self) -> "Any":
+        return iter(self._verbs)
+
+    def __len__(self) -> int:
+        return len(self._verbs)
+
+
+TYPES = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "an object",
+    "dataclass": "an object",
+    "model": "an object",
+}
+
+
+def _refusal(verb: Verb[..., Any], error: ValidationError) -> InvalidInput:
+    """Our own words for pydantic's first finding."""
+    finding = error.errors(include_url=False)[0]
+    kind, place = finding["type"], _place(finding["loc"])
+    match kind:
+        case "json_invalid" | "string_unicode":
+            return MalformedJson(why=str(finding.get("ctx", {}).get("error", finding["msg"])))
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return UnknownField(verb=verb.name, field=place, fields=", ".join(_siblings(verb, finding["loc"])))
+        case "missing" | "missing_argument" | "missing_keyword_only_argument":
+            return MissingField(verb=verb.name, field=place)
+    if not finding["loc"]:
+        return MalformedJson(why=f"got {_got(finding['input'])}")
+    expected = TYPES.get(kind.removesuffix("_type"))
+    if expected and kind.endswith("_type"):
+        return WrongType(field=place, expected=expected, got=_got(finding["input"]))
+    return BadValue(field=place, expected=_limit(finding["msg"]), got=_got(finding["input"]))
+
+
+def _siblings(verb: Verb[..., Any], location: tuple[int | str, ...]) -> list[str]:
+    schema = verb.arguments.model_json_schema()
+    if len(location) == 1:
+        return list(schema["properties"])
+    owners = [shape for shape in schema.get("$defs", {}).values() if "properties" in shape]
+    return [name for shape in owners[:1] for name in shape["properties"]]
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """`("agents", 0, "role")` → `agents[0].role`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")
+
+
+def _got(value: object) -> str:
+    """What came, short enough to be told to a model."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}… ({len(text)} characters)"
+
+
+def _limit(message: str) -> str:
+    """`String should have at most 64 characters` → `at most 64 characters`."""
+    return message.partition(" should ")[2].removeprefix("have ").removeprefix("be ") or message
+
+
+def _refuse_nul(value: object, place: str) -> None:
+    match value:
+        case str() if "\0" in value:
+            raise NulCharacter(field=place.removeprefix("."))
+        case dict():
+            for key, inner in value.items():
+                _refuse_nul(inner, f"{place}.{key}")
+        case list():
+            for index, inner in enumerate(value):
+                _refuse_nul(inner, f"{place}[{index}]")

@@ -18,6 +18,14 @@ class Ceilings:
     provider: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharding:
+    """How much one host server carries: agents at a time, and directories in its life."""
+
+    agents: int = 32
+    directories: int = 20
+
+
 class Occupancy:
     """A count of who is live, by everything that has a ceiling."""
 

@@ -119,3 +119,4 @@ class ServerStopped(Event):
     server: ServerId
     generation: int
     why: str
+    detail: str | None

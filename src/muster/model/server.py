@@ -19,6 +19,15 @@ class ServerState(StrEnum):
     STOPPED = "stopped"
 
 
+class StopReason(StrEnum):
+    """Why a host server is not running."""
+
+    HUB_STOPPED = "hub_stopped"
+    IDLE = "idle"
+    LOST = "lost"  # it died, or answers no more
+    FAILED = "failed"  # it could not be started
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """`pid_started_at`, in seconds since the epoch as the OS tells it, makes a reused pid visible."""
@@ -31,7 +40,8 @@ class Server:
     pid_started_at: float | None = None
     port: int | None = None
     version: str | None = None
-    why: str | None = None
+    why: StopReason | None = None
+    detail: str | None = None
     changed_at: datetime
 
     @classmethod
@@ -50,6 +60,7 @@ class Server:
             pid=None,
             port=None,
             why=None,
+            detail=None,
             changed_at=now,
         )
         return server, ServerWanted(server=self.id, generation=server.generation)
@@ -69,10 +80,12 @@ class Server:
         )
         return server, ServerReady(server=self.id, generation=generation, pid=pid, version=version)
 
-    def stop(self, *, generation: int, why: str, now: datetime) -> "tuple[Server, ServerStopped]":
+    def stop(
+        self, *, generation: int, why: StopReason, detail: str | None, now: datetime
+    ) -> "tuple[Server, ServerStopped]":
         self._require(generation, ServerState.STARTING, ServerState.READY)
-        server = replace(self, state=ServerState.STOPPED, why=why, changed_at=now)
-        return server, ServerStopped(server=self.id, generation=generation, why=why)
+        server = replace(self, state=ServerState.STOPPED, why=why, detail=detail, changed_at=now)
+        return server, ServerStopped(server=self.id, generation=generation, why=why, detail=detail)
 
     def _require(self, generation: int, *states: ServerState) -> None:
         if generation != self.generation or self.state not in states:

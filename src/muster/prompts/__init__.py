@@ -1,0 +1,1 @@
+"""What Muster says to models. Every byte here is paid for on every model call; `bench/` counts them."""

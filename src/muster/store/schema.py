@@ -70,6 +70,7 @@ servers = Table(
     Column("port", Integer),
     Column("version", Text),
     Column("why", Text),
+    Column("detail", Text),
     Column("changed_at", Moment, nullable=False),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,1 @@
+"""Every question. A view reads; it never writes and never waits."""

@@ -1,0 +1,195 @@
+"""Agents join a fleet, move, and are cancelled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from muster.commands.endings import cut_agent
+from muster.errors import BadValue, UnknownPersona
+from muster.model.actor import Actor
+from muster.model.agent import ACTIVE, Agent, Wanted, name_for
+from muster.model.facts import Place
+from muster.model.fleet import Fleet
+from muster.model.ids import AgentId, FleetId, RunId, TurnId
+from muster.model.run import Run
+from muster.model.turn import Turn, TurnKind
+from muster.prompts.preamble import preamble
+from muster.store.records import Transaction
+from muster.verbs import Operator, Settles, System, command
+
+PROMPT_BYTES = 1024 * 1024
+FLEET_SIZE = 200
+RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("text that is not blank")
+    return text
+
+
+def _at_most_a_mebibyte(text: str) -> str:
+    if len(text.encode()) > PROMPT_BYTES:
+        raise ValueError("at most 1 MiB of UTF-8")
+    return text
+
+
+Role = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_not_blank)]
+Prompt = Annotated[str, Field(min_length=1), AfterValidator(_not_blank), AfterValidator(_at_most_a_mebibyte)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", description="provider/model")]
+Reason = Annotated[str, Field(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWish:
+    """An agent to be started. `agent` is the persona; `name` defaults to the role's slug."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    role: Role
+    prompt: Prompt
+    agent: str = "build"
+    name: Name | None = None
+    model: Model | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    agent_id: AgentId
+    fleet_id: FleetId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    agent_id: AgentId
+
+
+@command(by=Operator, facts=Place)
+def attach(
+    tx: Transaction,
+    actor: Actor,
+    fleet_id: FleetId,
+    role: Role,
+    prompt: Prompt,
+    agent: str = "build",
+    name: Name | None = None,
+    model: Model | None = None,
+) -> Attached:
+    """Add one agent to a fleet, mid-flight or quiet; a quiet fleet runs again. A cancelled fleet refuses."""
+    fleet = tx.get(Fleet, fleet_id)
+    fleet.require_open()
+    wish = AgentWish(role=role, prompt=prompt, agent=agent, name=name, model=model)
+    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place))
+    return Attached(agent_id=attached.id, fleet_id=fleet.id, name=attached.name)
+
+
+@command(by=Operator, settles=Settles(view="agent.brief", until=lambda _, latest, __: latest.status not in ACTIVE))
+def cancel(tx: Transaction, actor: Actor, agent_id: AgentId, reason: Reason | None = None) -> Cancelled:
+    """End one agent for good: its work is stopped, what it said so far is kept. Cancelling again changes nothing."""
+    agent = tx.get(Agent, agent_id)
+    if agent.wanted is Wanted.RUNNING:
+        cut_agent(tx, agent, reason)
+    return Cancelled(agent_id=agent.id)
+
+
+@command(by=System)
+def move(
+    tx: Transaction,
+    actor: Actor,
+    agent: AgentId,
+    tool: str | None,
+    tokens: int | None = None,
+    cost_usd: float | None = None,
+) -> None:
+    """Note what the agent is at. Without `tokens` the count stays as it is; nothing new is no event."""
+    row = tx.get(Agent, agent)
+    spent = row.tokens if tokens is None else tokens
+    cost = row.cost_usd if cost_usd is None else cost_usd
+    if (tool, spent, cost) == (row.tool, row.tokens, row.cost_usd):
+        return
+    moved, event = row.move(tool=tool, tokens=spent, cost_usd=cost, now=tx.now)
+    tx.save(moved)
+    tx.record(event)
+
+
+def enlist(tx: Transaction, fleet: Fleet, wishes: Sequence[AgentWish], place: Place) -> list[Agent]:
+    """Write agents into a fleet, each with its first run queued and its first turn ready to be sent."""
+    present = tx.select(Agent, fleet=fleet.id)
+    _refuse_too_many(len(present) + len(wishes))
+    for wish in wishes:
+        _refuse_unknown_persona(wish.agent, place)
+    names = _names(wishes, {agent.name for agent in present})
+    agents = [
+        _agent(tx, fleet, wish, name, position)
+        for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=len(present))
+    ]
+    for agent, wish in zip(agents, wishes, strict=True):
+        _enter(tx, fleet, agent, wish.prompt, [peer for peer in (*present, *agents) if peer.id != agent.id])
+    return agents
+
+
+def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: int) -> Agent:
+    return Agent(
+        id=AgentId(tx.new_id(Agent)),
+        fleet=fleet.id,
+        position=position,
+        name=name,
+        role=wish.role,
+        persona=wish.agent,
+        model=wish.model,
+        directory=fleet.directory,
+        run=RunId(tx.new_id(Run)),
+        created_at=tx.now,
+    )
+
+
+def _enter(tx: Transaction, fleet: Fleet, agent: Agent, prompt: str, peers: Sequence[Agent]) -> None:
+    run, queued = Run.queue(id=agent.run, agent=agent.id, fleet=fleet.id, number=1, now=tx.now)
+    turn = Turn(
+        id=TurnId(tx.new_id(Turn)),
+        agent=agent.id,
+        fleet=fleet.id,
+        kind=TurnKind.FIRST,
+        preamble=preamble(agent, fleet, peers),
+        text=prompt,
+        created_at=tx.now,
+    )
+    for record in (agent, run, turn):
+        tx.add(record)
+    tx.record(agent.attach())
+    tx.record(queued)
+
+
+def _names(wishes: Sequence[AgentWish], taken: set[str]) -> list[str]:
+    """Names that were asked for come first; the others are made from roles around them."""
+    taken = taken | RESERVED
+    for index, wish in enumerate(wishes):
+        if wish.name is not None:
+            if wish.name in taken:
+                raise BadValue(
+                    field=f"agents[{index}].name", expected="a name that is free in this fleet", got=wish.name
+                )
+            taken.add(wish.name)
+    names = []
+    for wish in wishes:
+        name = wish.name or name_for(wish.role, taken)
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _refuse_too_many(agents: int) -> None:
+    if agents > FLEET_SIZE:
+        raise BadValue(field="agents", expected=f"at most {FLEET_SIZE} agents in a fleet", got=str(agents))
+
+
+def _refuse_unknown_persona(persona: str, place: Place) -> None:
+    known = [one.name for one in place.personas]
+    if persona not in known:
+        nearest = get_close_matches(persona, known, n=3, cutoff=0.3) or known[:5]
+        raise UnknownPersona(persona=persona, project=place.project, nearest=", ".join(nearest))

@@ -1,0 +1,47 @@
+"""How work ends inside a transaction: the endings are written here, before anything outside is stopped."""
+
+from muster.model.agent import Agent, agent_status
+from muster.model.event import FleetQuieted
+from muster.model.fleet import Fleet, FleetStatus, fleet_status
+from muster.model.ids import AgentId, FleetId
+from muster.model.run import Outcome, Run, RunState
+from muster.model.turn import Ending, Turn
+from muster.store.records import Transaction
+
+
+def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
+    """Want no more of an agent. A run that was only waiting ends here; one at work is ended by its reconciler."""
+    stopped, event = agent.cancel(reason)
+    tx.save(stopped)
+    tx.record(event)
+    for turn in tx.select(Turn, agent=agent.id, ending=None):
+        ended, turn_ended = turn.end(Ending.CANCELLED, tx.now, error=reason)
+        tx.save(ended)
+        tx.record(turn_ended)
+    run = tx.get(Run, agent.run)
+    if run.state is RunState.QUEUED:
+        end_run(tx, run, Outcome.CANCELLED, reason)
+
+
+def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None) -> None:
+    """End a run, and tell when its fleet has thereby become quiet."""
+    ended, event = run.end(outcome, error, tx.now)
+    tx.save(ended)
+    tx.record(event)
+    status = status_of(tx, run.fleet)
+    if status is not FleetStatus.RUNNING:
+        tx.record(FleetQuieted(fleet=run.fleet, status=status))
+
+
+def status_of(tx: Transaction, fleet: FleetId) -> FleetStatus:
+    newest = {agent.run for agent in tx.select(Agent, fleet=fleet)}
+    statuses = [agent_status(run) for run in tx.select(Run, fleet=fleet) if run.id in newest]
+    return fleet_status(tx.get(Fleet, fleet), statuses)
+
+
+def end_open_turn(tx: Transaction, agent: AgentId, ending: Ending, error: str | None, output: str) -> None:
+    """End the agent's open turn with what was said; one that was cut before only keeps what was said."""
+    for turn in tx.select(Turn, agent=agent, ending=None):
+        ended, event = turn.end(ending, tx.now, error=error)
+        tx.save(ended.keep_output(output))
+        tx.record(event)

@@ -1,0 +1,36 @@
+"""The words that come with an agent's first prompt: who it is, who works beside it, how to end well."""
+
+from collections.abc import Sequence
+
+from muster.model.agent import Agent
+from muster.model.fleet import Fleet
+from muster.prompts.visible import visible
+
+PEERS_NAMED = 20
+
+
+def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent]) -> str:
+    """`peers` are the others in the fleet at this moment."""
+    lines = [
+        f"[muster] You are {agent.name} ({agent.id}), role {_quoted(agent.role)}, in fleet {_quoted(fleet.name)} "
+        f"({fleet.id}).",
+        _peers(peers),
+        "Your tools whoami, fleet_status and collect_results show you, your fleet and its results so far.",
+        "You share this checkout with your peers: change only what your task needs, and leave their files alone.",
+        "Nobody answers questions while you work: decide and go on. Your last message is your result, handed on "
+        "word for word: make it complete and self-contained.",
+        "Your task follows.",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _peers(peers: Sequence[Agent]) -> str:
+    if not peers:
+        return "You work alone."
+    named = ", ".join(f"{peer.name} ({_quoted(peer.role)})" for peer in peers[:PEERS_NAMED])
+    rest = len(peers) - PEERS_NAMED
+    return f"Peers: {named}{f' and {rest} more' if rest > 0 else ''}."
+
+
+def _quoted(text: str) -> str:
+    return f'"{visible(text)}"'

@@ -65,7 +65,7 @@ class LoopGuard:
         try:
             yield
         finally:
-            asyncio.Handle._run = run  # type: ignore[assignment, method-assign]
+            asyncio.Handle._run = run  # type: ignore[method-assign]
             self._done.set()
             watcher.join()
 

@@ -1,0 +1,115 @@
+# Works on a fresh clone of a machine that has Python (3.11 or newer) with pip, Node with npm, git and make.
+
+PYTHON ?= python3
+WORKERS ?= 2
+MODEL ?=
+BIN := .venv/bin
+PIP := -m pip --disable-pip-version-check --quiet --no-input
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+# The project's own OpenCode and command come first.
+export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(BIN):$(PATH)
+
+export PIP_ROOT_USER_ACTION := ignore
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup check test unit contract e2e demo bench lock wheel clean ripgrep
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ── set-up ───────────────────────────────────────────────────────────────────────────────────────
+
+setup: .venv/.installed node_modules/.package-lock.json ## make the environment and .venv/bin/muster
+
+# $(1) is the folder of the environment; a sound one is kept. Debian's Python may come without venv; virtualenv then makes it.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Muster needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(1)/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { \
+		echo "python -m venv does not work here: taking virtualenv"; \
+		rm -rf $(1) $(1).maker && \
+		$(PYTHON) $(PIP) install --require-hashes --target $(1).maker -r requirements/environment.txt && \
+		PYTHONPATH=$(1).maker $(PYTHON) -m virtualenv --quiet $(1) && \
+		rm -rf $(1).maker; }
+endef
+
+.venv/.made:
+	@echo "setup: environment"
+	$(call environment,.venv)
+	@touch $@
+
+.venv/.locked: .venv/.made requirements/dev.txt
+	@echo "setup: locked dependencies"
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	@echo "setup: muster"
+	@$(BIN)/python $(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Not `npm ci`: it wants every platform's binary in the lock, and the lock holds those of Linux on x64. The version is
+# exact in package.json, the hashes in the lock are still checked, and nothing is written to either file.
+node_modules/.package-lock.json: package.json package-lock.json
+	@echo "setup: OpenCode"
+	@npm install --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# ── checks and tests ─────────────────────────────────────────────────────────────────────────────
+
+check: .venv/.installed ## format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/architecture
+
+test: ripgrep setup check unit contract e2e ripgrep ## everything that must pass before a change lands
+
+# $(1) is a tier. One without tests says so; pytest would call that a failure.
+tier = @if find tests/$(1) -name 'test_*.py' 2>/dev/null | grep -q .; then set -x; \
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/$(1); else echo "tests/$(1) holds no tests yet"; fi
+
+unit: .venv/.installed ## pure code and SQLite, seconds
+	$(call tier,unit)
+
+contract: setup ## each seam's suite over all its implementations
+	$(call tier,contract)
+
+e2e: setup ## the product on the real OpenCode with a scripted model
+	$(call tier,e2e)
+
+ripgrep:
+	@command -v rg >/dev/null || printf '%s\n' '' \
+		'*** ripgrep (rg) IS NOT INSTALLED. Tests that need it are SKIPPED: this run proves less. ***' ''
+
+wheel: .venv/.installed ## build the wheel and try it in an environment of its own
+	@rm -rf dist && $(BIN)/hatchling build -t wheel
+	$(call environment,dist/environment)
+	@dist/environment/bin/python $(PIP) install --require-hashes -r requirements/run.txt
+	@dist/environment/bin/python $(PIP) install --no-index --no-deps dist/*.whl
+	@cd dist && environment/bin/python -m pip check && environment/bin/muster --version
+
+# ── running ──────────────────────────────────────────────────────────────────────────────────────
+
+demo: setup ## a fleet at work, without a key (MODEL=provider/model takes a real one)
+	@$(BIN)/python demo/run.py $(if $(MODEL),--model $(MODEL))
+
+bench: setup ## measure and print tables
+	@$(BIN)/python -m bench
+
+# ── upkeep ───────────────────────────────────────────────────────────────────────────────────────
+
+lock: ## pin the dependencies of pyproject.toml anew (UPGRADE=1 takes newer versions)
+	@test -x $(BIN)/uv || $(MAKE) .venv/.locked
+	$(LOCK) --extra dev pyproject.toml requirements/tools.in -o requirements/dev.txt >/dev/null
+	$(LOCK) --constraints requirements/dev.txt pyproject.toml -o requirements/run.txt >/dev/null
+	$(LOCK) requirements/environment.in -o requirements/environment.txt >/dev/null
+
+clean: ## remove all that was made here
+	rm -rf .venv .venv.maker node_modules dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from muster.model.facts import Persona
+from muster.model.facts import Line, Persona
 from muster.model.ids import AgentId, RunId, ServerId, SessionId, TurnId
 
 
@@ -108,17 +108,6 @@ class Hint:
     session: SessionId | None
     turning: bool
     tool: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One entry of a session's transcript. `role`: user, assistant or tool; `at`: ISO 8601 UTC or None."""
-
-    role: str
-    text: str
-    at: str | None
-    tool: str | None = None
-    status: str | None = None
 
 
 class Connection(Protocol):

@@ -31,3 +31,22 @@ class Place:
     project: str
     git: bool
     personas: tuple[Persona, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One entry of a session's transcript. `role`: user, assistant or tool; `at`: ISO 8601 UTC or None."""
+
+    role: str
+    text: str
+    at: str | None
+    tool: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """A conversation as its host has it now. `lines` None: it could not be read, and `why` says why."""
+
+    lines: tuple[Line, ...] | None
+    why: str | None

@@ -1,0 +1,38 @@
+"""The journal, read in pages; `GET /api/v1/events` follows it live."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from muster.model.actor import Actor
+from muster.model.ids import AgentId, FleetId
+from muster.store.journal import Entry
+from muster.store.records import Reading
+from muster.verbs import Operator, view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Oldest first. `cursor` is the last one's, to ask for what came after it."""
+
+    events: list[Entry]
+    cursor: int
+
+
+@view(by=Operator)
+def list_(
+    tx: Reading,
+    actor: Actor,
+    fleet_id: FleetId | None = None,
+    agent_id: AgentId | None = None,
+    cursor: int | None = None,
+    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+) -> EventPage:
+    """What happened after `cursor`; without one, the newest."""
+    if cursor is None:
+        events = tx.last_events(limit=limit, fleet=fleet_id, agent=agent_id)
+    else:
+        events = tx.events(after=cursor, limit=limit, fleet=fleet_id, agent=agent_id)
+    newest = events[-1].cursor if events else cursor if cursor is not None else tx.journal_head()
+    return EventPage(events=events, cursor=newest)

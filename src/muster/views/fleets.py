@@ -1,0 +1,194 @@
+"""Fleets, their agents, and how far they are."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, SerializeAsAny
+
+from muster.model.actor import Actor
+from muster.model.agent import AgentStatus
+from muster.model.fleet import Fleet, FleetStatus
+from muster.model.ids import AgentId, FleetId
+from muster.store.records import Reading
+from muster.verbs import Member, Operator, Settles, view
+from muster.views.members import FleetMember, members_of, newest_turn, status_of
+from muster.views.results import Results, results_of
+
+Limit = Annotated[int, Field(ge=1, le=500)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRow:
+    """`tokens` and `cost_usd` are those of all its agents."""
+
+    fleet_id: FleetId
+    name: str
+    status: FleetStatus
+    reason: str | None
+    project: str
+    created_at: datetime
+    tokens: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedFleetRow(FleetRow):
+    agents: dict[AgentStatus, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRow:
+    agent_id: AgentId
+    name: str
+    role: str
+    status: AgentStatus
+    runs: int
+    tool: str | None
+    tokens: int
+    cost_usd: float
+    last_activity_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullAgentRow(AgentRow):
+    """`agent` is the persona; `session_id` the host's own id of the conversation."""
+
+    agent: str
+    model: str | None
+    session_id: str | None
+    prompt: str
+    output: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetState:
+    fleet: FleetRow
+    agents: list[SerializeAsAny[AgentRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPage:
+    """`cursor` is given to ask for the next page; null: this was the last."""
+
+    fleets: list[CountedFleetRow]
+    cursor: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetBrief:
+    fleet_id: FleetId
+    status: FleetStatus
+
+
+@view(by=Member)
+def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) -> FleetState:
+    """One fleet and its agents. Prompts and outputs only with `full`."""
+    fleet = _own_fleet(tx, actor, fleet_id)
+    members = members_of(tx, fleet.id)
+    agents = [_full_row(tx, member) if full else _agent_row(member) for member in members]
+    return FleetState(fleet=_fleet_row(fleet, members), agents=agents)
+
+
+@view(by=Member)
+def brief(tx: Reading, actor: Actor, fleet_id: FleetId) -> FleetBrief:
+    """A fleet's status alone."""
+    fleet = _own_fleet(tx, actor, fleet_id)
+    return FleetBrief(fleet_id=fleet.id, status=status_of(fleet, members_of(tx, fleet.id)))
+
+
+@view(by=Operator)
+def list_(
+    tx: Reading,
+    actor: Actor,
+    status: FleetStatus | None = None,
+    project: str | None = None,
+    limit: Limit = 50,
+    cursor: int | None = None,
+) -> FleetPage:
+    """Fleets, newest first, with how many of their agents are how far."""
+    where = {} if project is None else {"project": project}
+    rows: list[CountedFleetRow] = []
+    while True:
+        fleets, cursor = tx.page(Fleet, before=cursor, limit=limit - len(rows), **where)
+        found = [_counted_row(fleet, members_of(tx, fleet.id)) for fleet in fleets]
+        rows += [row for row in found if status in (None, row.status)]
+        if cursor is None or len(rows) == limit:
+            return FleetPage(fleets=rows, cursor=cursor)
+
+
+def _waited_enough(first: Results, latest: Results, arguments: Mapping[str, object]) -> bool:
+    if latest.complete:
+        return True
+    return arguments.get("until") == "any" and latest.settled_agents > first.settled_agents
+
+
+@view(by=Operator, settles=Settles(until=_waited_enough, within="timeout_seconds"))
+def wait(
+    tx: Reading,
+    actor: Actor,
+    fleet_id: FleetId,
+    timeout_seconds: Seconds = 45.0,
+    until: Literal["all", "any"] = "all",
+) -> Results:
+    """Wait until a fleet is no longer running (`all`), or one more of its agents is through (`any`).
+
+    Answers with the results so far; `settled` is false where the time was up first. Wait again then.
+    """
+    return results_of(tx, _own_fleet(tx, actor, fleet_id))
+
+
+def _own_fleet(tx: Reading, actor: Actor, fleet_id: FleetId) -> Fleet:
+    fleet = tx.get(Fleet, fleet_id)
+    actor.require_fleet(fleet.id)
+    return fleet
+
+
+def _fleet_row(fleet: Fleet, members: list[FleetMember]) -> FleetRow:
+    return FleetRow(
+        fleet_id=fleet.id,
+        name=fleet.name,
+        status=status_of(fleet, members),
+        reason=fleet.reason,
+        project=fleet.project,
+        created_at=fleet.created_at,
+        tokens=sum(member.agent.tokens for member in members),
+        cost_usd=sum(member.agent.cost_usd for member in members),
+    )
+
+
+def _counted_row(fleet: Fleet, members: list[FleetMember]) -> CountedFleetRow:
+    counts = Counter(member.status for member in members)
+    return CountedFleetRow(**asdict(_fleet_row(fleet, members)), agents=dict(counts))
+
+
+def _agent_row(member: FleetMember) -> AgentRow:
+    agent = member.agent
+    return AgentRow(
+        agent_id=agent.id,
+        name=agent.name,
+        role=agent.role,
+        status=member.status,
+        runs=member.run.number,
+        tool=agent.tool,
+        tokens=agent.tokens,
+        cost_usd=agent.cost_usd,
+        last_activity_at=agent.last_activity_at,
+    )
+
+
+def _full_row(tx: Reading, member: FleetMember) -> FullAgentRow:
+    turn = newest_turn(tx, member.agent.id)
+    return FullAgentRow(
+        **asdict(_agent_row(member)),
+        agent=member.agent.persona,
+        model=member.agent.model,
+        session_id=member.agent.session,
+        prompt=turn.text,
+        output=turn.output,
+        error=member.run.error or turn.error,
+    )

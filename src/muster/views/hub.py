@@ -1,0 +1,64 @@
+"""The hub itself."""
+
+from dataclasses import dataclass
+
+from muster import __version__
+from muster.model.actor import Actor
+from muster.model.agent import AgentStatus, agent_status
+from muster.model.ids import ServerId
+from muster.model.run import LIVE, Run, RunState
+from muster.model.server import Server, ServerState
+from muster.store.records import Reading
+from muster.verbs import Member, Operator, view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    ok: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRow:
+    server_id: ServerId
+    host: str
+    version: str | None
+    state: ServerState
+    pid: int | None
+    agents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubState:
+    """`agents` counts those on the way; `servers` are the host servers that are awake."""
+
+    version: str
+    agents: dict[AgentStatus, int]
+    servers: list[ServerRow]
+
+
+@view(by=Member)
+def ping(tx: Reading, actor: Actor) -> Pong:
+    """Whether the hub answers."""
+    return Pong(ok=True, version=__version__)
+
+
+@view(by=Operator)
+def status(tx: Reading, actor: Actor) -> HubState:
+    """What the hub is at: agents on the way, and host servers that run."""
+    counts: dict[AgentStatus, int] = {}
+    for run in tx.select(Run, state=(RunState.QUEUED, *LIVE)):
+        counts[agent_status(run)] = counts.get(agent_status(run), 0) + 1
+    awake = tx.select(Server, state=(ServerState.STARTING, ServerState.READY))
+    return HubState(version=__version__, agents=counts, servers=[_row(tx, server) for server in awake])
+
+
+def _row(tx: Reading, server: Server) -> ServerRow:
+    return ServerRow(
+        server_id=server.id,
+        host=server.host,
+        version=server.version,
+        state=server.state,
+        pid=server.pid,
+        agents=tx.count(Run, server=server.id, state=LIVE),
+    )

@@ -1,0 +1,90 @@
+"""What agents answered, in the order they were asked for."""
+
+from dataclasses import dataclass
+
+from muster.errors import NotFound
+from muster.model.actor import Actor
+from muster.model.agent import ACTIVE, AgentStatus
+from muster.model.fleet import Fleet, FleetStatus
+from muster.model.ids import AgentId, FleetId
+from muster.store.records import Reading
+from muster.verbs import Member, view
+from muster.views.members import FleetMember, members_of, newest_turn, status_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """`output` is the final text of the newest turn, verbatim; `partial`: what was said before it failed or was cut."""
+
+    agent_id: AgentId
+    name: str
+    role: str
+    status: AgentStatus
+    output: str | None
+    partial: bool
+    error: str | None
+    tokens: int
+    cost_usd: float
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """`complete`: the fleet is no longer running, so nothing will be added by itself."""
+
+    fleet_id: FleetId
+    status: FleetStatus
+    complete: bool
+    results: list[Result]
+
+    @property
+    def settled_agents(self) -> int:
+        return sum(result.status not in ACTIVE for result in self.results)
+
+
+@view(by=Member)
+def collect(tx: Reading, actor: Actor, fleet_id: FleetId, agent_id: AgentId | None = None) -> Results:
+    """The results of a fleet so far, or of one of its agents, at any time."""
+    fleet = tx.get(Fleet, fleet_id)
+    actor.require_fleet(fleet.id)
+    return results_of(tx, fleet, agent_id)
+
+
+def results_of(tx: Reading, fleet: Fleet, agent_id: AgentId | None = None) -> Results:
+    members = members_of(tx, fleet.id)
+    chosen = [member for member in members if agent_id in (None, member.agent.id)]
+    if not chosen:
+        raise NotFound(kind="agent", id=str(agent_id), hint=f"Agents of the fleet: {_named(members)}.")
+    status = status_of(fleet, members)
+    return Results(
+        fleet_id=fleet.id,
+        status=status,
+        complete=status is not FleetStatus.RUNNING,
+        results=[_result(tx, member) for member in chosen],
+    )
+
+
+def _result(tx: Reading, member: FleetMember) -> Result:
+    turn = newest_turn(tx, member.agent.id)
+    return Result(
+        agent_id=member.agent.id,
+        name=member.agent.name,
+        role=member.agent.role,
+        status=member.status,
+        output=turn.output,
+        partial=turn.output is not None and member.status is not AgentStatus.DONE,
+        error=member.run.error,
+        tokens=member.agent.tokens,
+        cost_usd=member.agent.cost_usd,
+        duration_ms=_duration_ms(tx, member),
+    )
+
+
+def _duration_ms(tx: Reading, member: FleetMember) -> int | None:
+    """How long the newest run worked; null while it has not begun."""
+    started, ended = member.run.started_at, member.run.ended_at
+    return None if started is None else round(((ended or tx.now) - started).total_seconds() * 1000)
+
+
+def _named(members: list[FleetMember]) -> str:
+    return ", ".join(f"{member.agent.id} ({member.agent.name})" for member in members)

@@ -1,0 +1,54 @@
+"""What the runs reconciler looks at."""
+
+from dataclasses import dataclass
+from typing import Any  # conditions on columns of several types
+
+from muster.model.actor import Actor
+from muster.model.agent import Agent
+from muster.model.ids import AgentId, RunId, ServerId, SessionId
+from muster.model.run import LIVE, Run, RunState
+from muster.model.server import Server
+from muster.model.turn import Turn
+from muster.store.records import Reading
+from muster.verbs import System, view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A run with all that it takes to do it. `turn`: the agent's open one, else its newest."""
+
+    run: Run
+    agent: Agent
+    turn: Turn
+    server: Server | None
+
+
+@view(by=System)
+def work(tx: Reading, actor: Actor, run: RunId) -> Work:
+    """One run."""
+    row = tx.get(Run, run)
+    agent = tx.get(Agent, row.agent)
+    open_first = tx.select(Turn, agent=agent.id, ending=None, limit=1)
+    turn = open_first or tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    server = None if row.server is None else tx.get(Server, row.server)
+    return Work(run=row, agent=agent, turn=turn[0], server=server)
+
+
+@view(by=System)
+def live(tx: Reading, actor: Actor, server: ServerId | None = None, agent: AgentId | None = None) -> list[RunId]:
+    """The runs that occupy a host server: all, those on one server, or that of one agent."""
+    where: dict[str, Any] = {"server": server, "agent": agent}
+    chosen = {name: value for name, value in where.items() if value is not None}
+    return [run.id for run in tx.select(Run, state=LIVE, **chosen)]
+
+
+@view(by=System)
+def queued(tx: Reading, actor: Actor) -> int:
+    """How many runs wait for a place."""
+    return tx.count(Run, state=RunState.QUEUED)
+
+
+@view(by=System)
+def agent_in(tx: Reading, actor: Actor, server: ServerId, session: SessionId) -> Agent | None:
+    """The agent whose session this is, on the server that it was placed on."""
+    return tx.find(Agent, server=server, session=session)

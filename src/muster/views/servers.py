@@ -1,0 +1,36 @@
+"""What the hosts reconciler looks at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.model.actor import Actor
+from muster.model.ids import ServerId
+from muster.model.run import LIVE, Run
+from muster.model.server import Server, ServerState
+from muster.store.records import Reading
+from muster.verbs import System, view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupied:
+    """A server, and since when nobody has worked on it (None: somebody does)."""
+
+    server: Server
+    idle_since: datetime | None
+
+
+@view(by=System)
+def get(tx: Reading, actor: Actor, server: ServerId) -> Occupied:
+    """One host server."""
+    row = tx.get(Server, server)
+    if tx.count(Run, server=row.id, state=LIVE):
+        return Occupied(server=row, idle_since=None)
+    newest = tx.select(Run, server=row.id, newest_first=True, limit=1)
+    moments = [row.changed_at, *(run.ended_at for run in newest if run.ended_at is not None)]
+    return Occupied(server=row, idle_since=max(moments))
+
+
+@view(by=System)
+def awake(tx: Reading, actor: Actor) -> list[Server]:
+    """Every host server that runs or should."""
+    return tx.select(Server, state=(ServerState.STARTING, ServerState.READY))

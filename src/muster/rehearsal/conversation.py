@@ -9,15 +9,19 @@ from pydantic import BaseModel, ValidationError
 
 from muster.errors import InvalidInput
 
-# OpenCode 1.18.33 begins the system prompt of its title requests so.
+# OpenCode 1.18.33 begins the system prompts of its own requests so, and offers no tools in them.
 _TITLE_MARK = "You are a title generator"
+_SUMMARY_MARK = "You are a context summarization agent"
 # OpenCode 1.18.33 puts this at the end, in the assistant's name, when an agent's `steps` are used up.
 _LAST_STEP_MARK = "CRITICAL - MAXIMUM STEPS REACHED"
 
 
 class Kind(StrEnum):
+    """A step of the conversation, or OpenCode's own request: for a title, or for a summary to compact with."""
+
     CHAT = "chat"
     TITLE = "title"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,11 @@ class Conversation:
 
     @property
     def kind(self) -> Kind:
-        return Kind.TITLE if not self.tools and _TITLE_MARK in self.system else Kind.CHAT
+        if not self.tools and self.system.startswith(_TITLE_MARK):
+            return Kind.TITLE
+        if not self.tools and self.system.startswith(_SUMMARY_MARK):
+            return Kind.SUMMARY
+        return Kind.CHAT
 
     @property
     def system(self) -> str:

@@ -64,8 +64,8 @@ class Performance:
         match self._part.mishap:
             case Refusal() as refusal:
                 await self._refuse(send, refusal)
-            case Cut(after=after):
-                await self._cut(send, after)
+            case Cut() as cut:
+                await self._cut(send, cut)
             case Silence(seconds=seconds):
                 await self._keep_silent(send, seconds)
             case None:
@@ -96,14 +96,15 @@ class Performance:
             await anyio.sleep(seconds)
             await self._answer(send)
 
-    async def _cut(self, send: Send, after: int) -> None:
+    async def _cut(self, send: Send, cut: Cut) -> None:
         await self._begin(send)
-        text = self._part.answer.text[:after]
         if self._conversation.streamed:
-            for piece in spoken(text, self._conversation.model):
+            for piece in spoken(self._part.answer.text[: cut.after], self._conversation.model):
                 await self._piece(send, piece)
-        # Returning before the body is complete makes uvicorn drop the connection.
         self._stage.mark(self._request, Outcome.CUT)
+        if cut.clean:
+            await send({"type": "http.response.body", "body": b""})
+        # Returning before the body is complete makes uvicorn drop the connection.
 
     async def _begin(self, send: Send) -> None:
         kind = b"text/event-stream" if self._conversation.streamed else b"application/json"

@@ -26,7 +26,7 @@ from muster.rehearsal.template import check
 T = TypeVar("T")
 
 _KINDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a mapping"}
-_MISHAPS = ("status", "cut", "silence")
+_MISHAPS = ("status", "cut", "truncate", "silence")
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -166,7 +166,7 @@ def _regex(node: _Node) -> str:
 def _step(node: _Node) -> Step:
     fields = node.fields(
         "say", "call", "calls", "hold", "delay_seconds", "chunk_delay_seconds", "usage",
-        "status", "retry_after", "body", "cut", "silence", "times",
+        "status", "retry_after", "body", "cut", "truncate", "silence", "times",
     )  # fmt: skip
     step = Step(
         say=fields.take("say", _template, ""),
@@ -185,9 +185,9 @@ def _step(node: _Node) -> Step:
 def _check_step(step: Step, place: str) -> None:
     answers = bool(step.say or step.calls)
     if step.times is not None and step.mishap is None:
-        raise BadValue(field=place, expected="status, cut or silence beside times", got="times alone")
+        raise BadValue(field=place, expected="status, cut, truncate or silence beside times", got="times alone")
     if isinstance(step.mishap, Cut) and not step.say:
-        raise BadValue(field=place, expected="a text to cut", got="cut without say")
+        raise BadValue(field=place, expected="a text to cut", got="a step without say")
     if not answers and (step.mishap is None or step.times is not None or _ends(step.mishap)):
         raise BadValue(field=place, expected="say, call or calls", got="a step without an answer")
 
@@ -233,7 +233,7 @@ def _usage(node: _Node) -> Usage:
 def _mishap(fields: _Fields) -> Mishap | None:
     given = [name for name in _MISHAPS if name in fields]
     if len(given) > 1:
-        raise BadValue(field=fields.place, expected="one of status, cut, silence", got=" and ".join(given))
+        raise BadValue(field=fields.place, expected="one of status, cut, truncate, silence", got=" and ".join(given))
     if "status" not in fields and ("retry_after" in fields or "body" in fields):
         raise BadValue(field=fields.place, expected="a status", got="retry_after or body alone")
     match given:
@@ -241,6 +241,8 @@ def _mishap(fields: _Fields) -> Mishap | None:
             return _refusal(fields)
         case ["cut"]:
             return Cut(after=fields.need("cut").whole())
+        case ["truncate"]:
+            return Cut(after=fields.need("truncate").whole(), clean=True)
         case ["silence"]:
             return _silence(fields.need("silence"))
     return None

@@ -70,9 +70,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Send that many characters of the text, then drop the connection."""
+    """Send that many characters of the text, then drop the connection.
+
+    `clean` ends the stream in good order instead, but without a finish reason.
+    """
 
     after: int
+    clean: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ import json
 import re
 
 from muster.errors import InvalidInput
-from muster.rehearsal.conversation import Conversation, ToolCall
+from muster.rehearsal.conversation import Conversation, Kind, ToolCall
 from muster.rehearsal.scenario import Call, Match, Scenario, Script, Step
 from muster.rehearsal.template import fill, fill_text, matching
 from muster.rehearsal.wire import Answer, Tokens
+
+SUMMARY = "A rehearsed summary."
 
 # A common rule of thumb: one token is about four characters.
 _CHARACTERS_PER_TOKEN = 4
@@ -42,9 +44,10 @@ def recite(step: Step, conversation: Conversation) -> Answer:
     return Answer(text=text, calls=calls, tokens=_tokens(step, text, calls, conversation))
 
 
-def title(scenario: Scenario, conversation: Conversation) -> Answer:
-    """The answer to a title request."""
-    return recite(Step(say=scenario.title.replace("${", "$${")), conversation)
+def aside(scenario: Scenario, conversation: Conversation) -> Answer:
+    """The answer to a request of OpenCode's own; no step is taken."""
+    text = scenario.title if conversation.kind is Kind.TITLE else SUMMARY
+    return Answer(text=text, calls=(), tokens=_tokens(Step(), text, (), conversation))
 
 
 def _fits(match: Match, text: str, system: str) -> bool:

@@ -27,7 +27,7 @@ from muster.errors import InvalidInput, PortTaken
 from muster.rehearsal.conversation import Conversation, Kind, parse_request
 from muster.rehearsal.performance import Part, Performance
 from muster.rehearsal.scenario import Scenario, Step
-from muster.rehearsal.script import cast, cue, recite, title
+from muster.rehearsal.script import aside, cast, cue, recite
 from muster.rehearsal.stage import Failure, Request, Stage
 from muster.rehearsal.wire import misfit
 
@@ -50,13 +50,11 @@ class Rehearsal:
         with _listening(port) as listener:
             rehearsal = cls(scenario, url=f"http://{_ADDRESS}:{listener.getsockname()[1]}")
             server = _Server(uvicorn.Config(rehearsal.app(), lifespan="off", log_config=None, access_log=False))
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(server.serve, [listener])
+            async with _running(server, listener):
                 try:
                     yield rehearsal
                 finally:
                     rehearsal._closing.set()
-                    server.should_exit = True
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -103,13 +101,13 @@ class Rehearsal:
             conversation = parse_request(await http.body(), http.headers)
         except InvalidInput as exc:
             return _refusal(exc.message)
-        if conversation.kind is Kind.TITLE:
-            return self._title(conversation)
-        return self._step(conversation)
+        if conversation.kind is Kind.CHAT:
+            return self._step(conversation)
+        return self._aside(conversation)
 
-    def _title(self, conversation: Conversation) -> ASGIApp:
+    def _aside(self, conversation: Conversation) -> ASGIApp:
         request = self._stage.arrive(conversation, script=None, step=None)
-        part = Part(step=Step(), answer=title(self.scenario, conversation), mishap=None)
+        part = Part(step=Step(), answer=aside(self.scenario, conversation), mishap=None)
         return self._performance(conversation, request, part)
 
     def _step(self, conversation: Conversation) -> ASGIApp:
@@ -140,6 +138,19 @@ class Rehearsal:
     async def _release(self, http: HttpRequest) -> Response:
         self.release(http.path_params["gate"])
         return JSONResponse({"released": http.path_params["gate"]})
+
+
+@asynccontextmanager
+async def _running(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
+    tasks = anyio.create_task_group()
+    await tasks.__aenter__()
+    tasks.start_soon(server.serve, [listener])
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        # Without the error of the block, which would come out wrapped in a group.
+        await tasks.__aexit__(None, None, None)
 
 
 class _Server(uvicorn.Server):

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One model request. `at` is on the monotonic clock; `script` and `step` are None for titles and misfits."""
+    """One model request. `at` is on the monotonic clock; `script` and `step` are None where no script plays."""
 
     number: int
     at: float

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from muster.errors import BadValue, RequestReused, Unavailable
 from muster.model.actor import Actor, ActorKind
+from muster.model.event import Entry
 from muster.store import journal
 from muster.store.database import Database
 from muster.store.records import Reading, Transaction
@@ -67,9 +68,7 @@ class Engine:
                 latest, cursor = await self._look(verb, actor, named)
         return latest, settles.until(first, latest, named)
 
-    async def watch(
-        self, after: int, *, fleet: str | None = None, agent: str | None = None
-    ) -> AsyncIterator[journal.Entry]:
+    async def watch(self, after: int, *, fleet: str | None = None, agent: str | None = None) -> AsyncIterator[Entry]:
         """Every fact after a cursor, for ever, as it happens."""
         while True:
             seen = self._database.watch.head

@@ -1,8 +1,9 @@
 """Runs are admitted, started and ended: reports of the reconcilers."""
 
 from muster.commands.endings import end_open_turn, end_run
+from muster.errors import Stale
 from muster.model.actor import Actor
-from muster.model.agent import Agent
+from muster.model.agent import Agent, Wanted
 from muster.model.ceiling import Ceilings, Occupancy, Sharding
 from muster.model.ids import RunId, ServerId, SessionId
 from muster.model.run import LIVE, Outcome, Run, RunState
@@ -54,9 +55,14 @@ def end(
     tokens: int | None = None,
     cost_usd: float | None = None,
 ) -> None:
-    """The run is over. Its open turn ends with it; a turn that was cut before keeps its ending and what was said."""
+    """The run is over. Its open turn ends with it; a turn that was cut before keeps its ending and what was said.
+
+    An agent that was cancelled meanwhile ends as cancelled: any other report about it is stale.
+    """
     row = tx.get(Run, run)
     agent = tx.get(Agent, row.agent)
+    if agent.wanted is Wanted.STOPPED and outcome is not Outcome.CANCELLED:
+        raise Stale(kind="agent", id=agent.id, state="cancelled")
     spent = agent.tokens if tokens is None else tokens
     cost = agent.cost_usd if cost_usd is None else cost_usd
     moved, event = agent.move(tool=None, tokens=spent, cost_usd=cost, now=tx.now)

@@ -5,7 +5,10 @@ is one, so that readers can follow one of them.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any  # an event's body is JSON
 
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId, TurnId
 
@@ -20,6 +23,19 @@ def event_name(kind: type[Event]) -> str:
     """`RunEnded` → `run.ended`."""
     noun, *rest = re.findall(r"[A-Z][a-z]*", kind.__name__)
     return f"{noun.lower()}.{'_'.join(word.lower() for word in rest)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One fact as it was told. `cursor` counts up without end and is never used twice."""
+
+    cursor: int
+    at: datetime
+    name: str
+    actor: str
+    fleet: str | None
+    agent: str | None
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

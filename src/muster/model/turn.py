@@ -23,7 +23,8 @@ class Ending(StrEnum):
 class Turn:
     """Written before anything is sent; `preamble` and `text` never change. No `ending`: it is open.
 
-    A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it.
+    A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it,
+    `sent_at` is the last time.
     """
 
     id: TurnId
@@ -42,7 +43,7 @@ class Turn:
 
     def send(self, now: datetime) -> "tuple[Turn, TurnSent]":
         self._require_open()
-        turn = replace(self, sends=self.sends + 1, sent_at=self.sent_at or now)
+        turn = replace(self, sends=self.sends + 1, sent_at=now)
         return turn, TurnSent(fleet=self.fleet, agent=self.agent, turn=self.id, sends=turn.sends)
 
     def end(self, ending: Ending, now: datetime, *, error: str | None = None) -> "tuple[Turn, TurnEnded]":

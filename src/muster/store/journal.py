@@ -1,29 +1,15 @@
 """All facts in order, appended in the transaction that made them true; and the wake-up of whoever waits for one."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
-from typing import Any  # an event's body is JSON
+from typing import Any  # SQLAlchemy's statements, whose row types it works out itself
 
 import anyio
 from sqlalchemy import Connection, func, select
 
-from muster.model.event import Event, event_name
+from muster.model.event import Entry, Event, event_name
 from muster.store.schema import events
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One fact as it was told. `cursor` counts up without end and is never used twice."""
-
-    cursor: int
-    at: datetime
-    name: str
-    actor: str
-    fleet: str | None
-    agent: str | None
-    body: Mapping[str, Any]
 
 
 def append(connection: Connection, event: Event, *, actor: str, at: datetime) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.sql import ColumnElement
 from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
-from muster.model.event import Event
+from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
 from muster.model.run import Run
 from muster.model.server import Server
@@ -87,12 +87,10 @@ class Reading:
         statement = select(func.count()).select_from(TABLES[kind]).where(*self._conditions(kind, where))
         return self._connection.execute(statement).scalar_one()
 
-    def events(
-        self, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None
-    ) -> "list[journal.Entry]":
+    def events(self, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
         return journal.read(self._connection, after=after, limit=limit, fleet=fleet, agent=agent)
 
-    def last_events(self, *, limit: int, fleet: str | None = None, agent: str | None = None) -> "list[journal.Entry]":
+    def last_events(self, *, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
         """The newest ones, oldest of them first."""
         return journal.read_last(self._connection, limit=limit, fleet=fleet, agent=agent)
 

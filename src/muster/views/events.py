@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from muster.model.actor import Actor
+from muster.model.event import Entry
 from muster.model.ids import AgentId, FleetId
-from muster.store.journal import Entry
 from muster.store.records import Reading
 from muster.verbs import Operator, view
 

@@ -31,6 +31,7 @@ def get(tx: Reading, actor: Actor, server: ServerId) -> Occupied:
 
 
 @view(by=System)
-def awake(tx: Reading, actor: Actor) -> list[Server]:
-    """Every host server that runs or should."""
-    return tx.select(Server, state=(ServerState.STARTING, ServerState.READY))
+def all_(tx: Reading, actor: Actor, *, awake_only: bool = True) -> list[Server]:
+    """The host servers that run or should; or every slot there is."""
+    states = (ServerState.STARTING, ServerState.READY)
+    return tx.select(Server, state=states) if awake_only else tx.select(Server)

@@ -1,0 +1,37 @@
+"""Lets queued runs in, first in, first out, as far as the ceilings allow. There is one key: the queue itself."""
+
+from collections.abc import Iterable
+
+from muster.commands import runs as run_commands
+from muster.engine import Engine
+from muster.model.actor import SYSTEM
+from muster.model.ceiling import Ceilings, Sharding
+from muster.model.event import Entry
+from muster.reconcilers.queue import Reconciler
+from muster.views import runs as run_views
+
+THE_QUEUE = "queue"
+MAKES_ROOM = frozenset({"run.queued", "run.ended", "server.stopped"})
+
+
+class AdmissionReconciler(Reconciler):
+    workers = 1
+
+    def __init__(self, engine: Engine, *, ceilings: Ceilings, sharding: Sharding, host: str) -> None:
+        super().__init__(engine)
+        self._ceilings = ceilings
+        self._sharding = sharding
+        self._host = host
+
+    async def keys(self) -> Iterable[str]:
+        waiting = await self.engine.query(run_views.queued, SYSTEM)
+        return [THE_QUEUE] if waiting else []
+
+    async def concerned(self, entry: Entry) -> Iterable[str]:
+        return [THE_QUEUE] if entry.name in MAKES_ROOM else []
+
+    async def reconcile(self, key: str) -> float | None:
+        await self.engine.execute(
+            run_commands.admit, SYSTEM, ceilings=self._ceilings, sharding=self._sharding, host=self._host
+        )
+        return None

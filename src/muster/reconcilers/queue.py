@@ -1,0 +1,141 @@
+"""The keyed work queue that every reconciler is.
+
+Keys come from three sides: the first pass and each resync (`keys`), the journal (`concerned`), and the reconciler's
+own wish to look again (`reconcile`'s answer). Only the rows count; a key is no more than a hint where to look.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from muster.engine import Engine
+from muster.errors import MusterError
+from muster.model.event import Entry
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 1.0  # what a lost wake-up costs
+FIRST_BACKOFF, LAST_BACKOFF = 0.25, 5.0
+
+
+class Queue:
+    """Keys with the moment they are due. A key that is being worked on waits until it is done."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._changed = anyio.Event()
+
+    def add(self, key: str, after: float = 0.0) -> None:
+        """Look at a key in `after` seconds, or earlier where that was asked for before."""
+        due = time.monotonic() + after
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            self._changed.set()
+
+    def add_missing(self, key: str) -> None:
+        """Look at a key that nobody works on and nobody has asked for."""
+        if key not in self._due and key not in self._busy:
+            self.add(key)
+
+    async def take(self) -> str:
+        """The key that has been due longest; its taker calls `done`."""
+        while True:
+            ready = {key: due for key, due in self._due.items() if key not in self._busy}
+            key = min(ready, key=ready.__getitem__, default=None)
+            now = time.monotonic()
+            if key is not None and ready[key] <= now:
+                del self._due[key]
+                self._busy.add(key)
+                return key
+            self._changed = anyio.Event()
+            with anyio.move_on_after(None if key is None else ready[key] - now):
+                await self._changed.wait()
+
+    def done(self, key: str) -> None:
+        self._busy.discard(key)
+        self._changed.set()
+
+
+class Reconciler(ABC):
+    """Makes one kind of row true."""
+
+    workers = 8
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.queue = Queue()
+        self._failures: dict[str, int] = {}
+
+    @abstractmethod
+    async def keys(self) -> Iterable[str]:
+        """Every key that may want something; read anew each time."""
+
+    @abstractmethod
+    async def concerned(self, entry: Entry) -> Iterable[str]:
+        """The keys that a fact may have moved."""
+
+    @abstractmethod
+    async def reconcile(self, key: str) -> float | None:
+        """Make one row true, or bring it a step nearer. Answers in how many seconds to look again, if at all."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        head = self.engine.head
+        async with anyio.create_task_group() as tasks:
+            self.start(tasks)
+            tasks.start_soon(self._follow, head)
+            tasks.start_soon(self._resync)
+            for _ in range(self.workers):
+                tasks.start_soon(self._work)
+
+    def start(self, tasks: TaskGroup) -> None:  # noqa: B027 - most have nothing to add
+        """Called once, with the group that lives as long as the reconciler."""
+
+    async def _follow(self, head: int) -> None:
+        async for entry in self.engine.watch(head):
+            for key in await self.concerned(entry):
+                self.queue.add(key)
+
+    async def _resync(self) -> None:
+        while True:
+            try:
+                for key in await self.keys():
+                    self.queue.add_missing(key)
+            except MusterError as error:
+                log.warning("reconciler.resync_failed reconciler=%s error=%s", type(self).__name__, error)
+            await anyio.sleep(RESYNC_SECONDS)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.take()
+            try:
+                again = await self._guarded(key)
+            finally:
+                self.queue.done(key)
+            if again is not None:
+                self.queue.add(key, again)
+
+    async def _guarded(self, key: str) -> float | None:
+        """One bad row must not stop the others: log it, and try again later and later."""
+        try:
+            again: float | None = await self.reconcile(key)
+        except Exception as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            expected = isinstance(error, MusterError)
+            log.log(
+                logging.WARNING if expected else logging.ERROR,
+                "reconciler.failed reconciler=%s key=%s failures=%d error=%s",
+                type(self).__name__,
+                key,
+                failures,
+                error,
+                exc_info=not expected,
+            )
+            return min(FIRST_BACKOFF * 2 ** (failures - 1), LAST_BACKOFF)
+        self._failures.pop(key, None)
+        return again

@@ -1,0 +1,201 @@
+"""Makes runs true: opens the session, sees that the turn is answered, reports the end, cuts what is not wanted.
+
+Starting, going on after a crash of anything, and looking whether it is done are one line of thought: see how far
+the turn has got, and do the next thing.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from muster.commands import agents as agent_commands
+from muster.commands import runs as run_commands
+from muster.commands import turns as turn_commands
+from muster.engine import Engine
+from muster.errors import HostAway, HostFailed, Stale
+from muster.hosts.contract import Connection, SessionWish, Sight, Standing, TurnWish
+from muster.model.actor import SYSTEM
+from muster.model.agent import Wanted
+from muster.model.event import Entry
+from muster.model.ids import AgentId, RunId, SessionId
+from muster.model.run import Outcome, RunState
+from muster.model.server import ServerState
+from muster.reconcilers.connections import Connections
+from muster.reconcilers.queue import Reconciler
+from muster.views import runs as run_views
+from muster.views.runs import Work
+
+LOOK_SECONDS = 5.0  # how often a turn is looked at when no hint comes
+GRACE = timedelta(seconds=2)  # between a prompt's arrival and the host's first sign of work on it
+SENDS = 5
+NO_ANSWER = "The model ended its turn without an answer."
+NOT_TAKEN_UP = f"The host took the prompt {SENDS} times and did not work on it."
+
+
+class RunsReconciler(Reconciler):
+    workers = 32
+
+    def __init__(
+        self,
+        engine: Engine,
+        connections: Connections,
+        *,
+        tools: tuple[str, ...],
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(engine)
+        self._connections = connections
+        self._tools = tools
+        self._clock = clock
+
+    async def keys(self) -> Iterable[str]:
+        return await self.engine.query(run_views.live, SYSTEM)
+
+    async def concerned(self, entry: Entry) -> Iterable[str]:
+        match entry.name:
+            case "run.admitted" | "run.ended":
+                return [entry.body["run"]]
+            case "agent.cancelled" if entry.agent is not None:
+                return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
+            case "server.ready":
+                return await self.engine.query(run_views.live, SYSTEM, server=entry.body["server"])
+        return []
+
+    async def reconcile(self, key: str) -> float | None:
+        work = await self.engine.query(run_views.work, SYSTEM, run=RunId(key))
+        match work.run.state:
+            case RunState.QUEUED:
+                return None
+            case RunState.ENDED:
+                await self._clean_up(work)
+                return None
+            case RunState.STARTING | RunState.WORKING if work.agent.wanted is Wanted.STOPPED:
+                return await self._cut(work)
+            case RunState.STARTING:
+                return await self._open(work)
+            case RunState.WORKING:
+                return await self._see_to(work)
+
+    async def _open(self, work: Work) -> float | None:
+        connection = await self._connection(work)
+        if connection is None:
+            return None
+        agent = work.agent
+        wish = SessionWish(
+            agent=agent.id,
+            run=work.run.id,
+            directory=agent.directory,
+            title=f"{agent.name} ({agent.role})",
+            persona=agent.persona,
+            model=agent.model,
+            tools=self._tools,
+        )
+        session = agent.session or await connection.open_session(wish)
+        await self.engine.execute(run_commands.start, SYSTEM, run=work.run.id, session=session)
+        return 0.0
+
+    async def _see_to(self, work: Work) -> float | None:
+        connection = await self._connection(work)
+        if connection is None:
+            return None
+        try:
+            return await self._next_step(work, connection)
+        except HostAway:
+            raise
+        except HostFailed as error:
+            return await self._report(work, Outcome.FAILED, Sight(standing=Standing.FAILED), error.message)
+
+    async def _next_step(self, work: Work, connection: Connection) -> float | None:
+        if work.turn.sent_at is None:
+            return await self._send(work, connection)
+        sight = await connection.look(_wish(work))
+        match sight.standing:
+            case Standing.OPEN:
+                return await self._note(work, sight)
+            case Standing.ABSENT | Standing.STALLED:
+                return await self._send_again(work, connection, sight)
+            case Standing.ANSWERED if sight.output:
+                return await self._report(work, Outcome.DONE, sight, None)
+            case Standing.ANSWERED:
+                return await self._report(work, Outcome.FAILED, sight, NO_ANSWER)
+            case Standing.FAILED:
+                return await self._report(work, Outcome.FAILED, sight, sight.error or "The host reported an error.")
+
+    async def _send(self, work: Work, connection: Connection) -> float:
+        await connection.send(_wish(work))
+        await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id)
+        return LOOK_SECONDS
+
+    async def _send_again(self, work: Work, connection: Connection, sight: Sight) -> float | None:
+        sent_at = work.turn.sent_at
+        if sent_at is not None and self._clock() - sent_at < GRACE:
+            return GRACE.total_seconds()
+        if work.turn.sends >= SENDS:
+            return await self._report(work, Outcome.FAILED, sight, NOT_TAKEN_UP)
+        return await self._send(work, connection)
+
+    async def _note(self, work: Work, sight: Sight) -> float:
+        await self.engine.execute(
+            agent_commands.move,
+            SYSTEM,
+            agent=work.agent.id,
+            tool=sight.tool,
+            tokens=sight.tokens,
+            cost_usd=sight.cost_usd,
+        )
+        return LOOK_SECONDS
+
+    async def _cut(self, work: Work) -> float | None:
+        """The endings are written already; stop what still runs, keep what was said, and say that it is over."""
+        sight = await self._stop(work)
+        await self._clean_up(work)
+        return await self._report(work, Outcome.CANCELLED, sight, work.agent.stop_reason)
+
+    async def _stop(self, work: Work) -> Sight:
+        nothing = Sight(standing=Standing.ABSENT, tokens=work.agent.tokens, cost_usd=work.agent.cost_usd)
+        session = work.agent.session
+        connection = await self._connection(work)
+        if session is None or connection is None:
+            return nothing
+        try:
+            await connection.abort(session, work.agent.directory)
+            return await connection.look(_wish(work))
+        except HostFailed:
+            return nothing  # its server is gone or going, and takes the work with it
+
+    async def _clean_up(self, work: Work) -> None:
+        if work.server is not None:
+            await self._connections.host(work.server).end_run(work.run.id)
+
+    async def _report(self, work: Work, outcome: Outcome, sight: Sight, error: str | None) -> float | None:
+        try:
+            await self.engine.execute(
+                run_commands.end,
+                SYSTEM,
+                run=work.run.id,
+                outcome=outcome,
+                error=error,
+                output=sight.output,
+                tokens=sight.tokens or None,
+                cost_usd=sight.cost_usd or None,
+            )
+        except Stale:
+            return 0.0  # it was cut meanwhile: look again
+        return None
+
+    async def _connection(self, work: Work) -> Connection | None:
+        """None until the run's server is ready, which the journal tells."""
+        server = work.server
+        if server is None or server.state is not ServerState.READY or server.generation != work.run.generation:
+            return None
+        return await self._connections.to(server)
+
+
+def _wish(work: Work) -> TurnWish:
+    return TurnWish(
+        id=work.turn.id,
+        session=work.agent.session or SessionId(""),
+        directory=work.agent.directory,
+        parts=(work.turn.preamble, work.turn.text),
+        persona=work.agent.persona,
+        model=work.agent.model,
+    )

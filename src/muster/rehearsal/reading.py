@@ -1,5 +1,6 @@
 """Reads scenarios from YAML, strictly: an unknown key or a wrong type is refused by its place."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -64,9 +65,11 @@ class _Node:
         return number
 
     def seconds(self) -> float:
-        if isinstance(self.value, float):
-            return self.value
-        return float(self.whole())
+        if not isinstance(self.value, float):
+            return float(self.whole())
+        if not 0 <= self.value < math.inf:
+            raise BadValue(field=self.place, expected="0 or more", got=self.value)
+        return self.value
 
     def items(self) -> "list[_Node]":
         return [_Node(item, f"{self.place}[{index}]") for index, item in enumerate(self._as(list))]

@@ -100,6 +100,7 @@ class Rehearsal:
         try:
             conversation = parse_request(await http.body(), http.headers)
         except InvalidInput as exc:
+            self._stage.misread(exc.message)
             return _refusal(exc.message)
         if conversation.kind is Kind.CHAT:
             return self._step(conversation)

@@ -48,10 +48,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A place where scenario and conversation do not fit; `request` is its number."""
+    """A place where scenario and conversation do not fit.
 
-    request: int
-    session: str
+    `request` is its number; it and `session` are None where the body was no chat request at all.
+    """
+
+    request: int | None
+    session: str | None
     script: str | None
     step: int | None
     why: str
@@ -105,6 +108,10 @@ class Stage:
             Failure(request=request.number, session=request.session, script=request.script, step=request.step, why=why)
         )
         self.mark(request, Outcome.FAILED)
+
+    def misread(self, why: str) -> None:
+        """Record a body that could not be read as a request."""
+        self._failures.append(Failure(request=None, session=None, script=None, step=None, why=why))
 
     def tries(self, session: str, script: str, step: int) -> int:
         """Count one more try of a step, from 1. The only memory that a resent request can feel."""

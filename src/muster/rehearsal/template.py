@@ -4,7 +4,7 @@ r"""Values that a step takes from the conversation.
     ${list.items[0].id}          lists by index, -1 is the last
     ${bash}                      the whole result: JSON if it is JSON, else text
     ${user}                      the latest user message
-    ${user ~ msg_(\\w+)}          the first group (else the match) of a regular expression; no `}` in it
+    ${user ~ msg_(\w+)}           the first group (else the match) of a regular expression; no `}` in it
     $${                          a plain `${`
 
 A string that is one reference keeps the value's JSON type; inside other text a value is written out.
@@ -36,9 +36,7 @@ def check(value: Json, place: str) -> None:
     """Refuse references that are malformed, before anything is played."""
     match value:
         case str():
-            for found in _REFERENCE.finditer(value):
-                if found[1] is not None:
-                    _parse(found[1], place)
+            _check_text(value, place)
         case list():
             for item in value:
                 check(item, place)
@@ -78,6 +76,14 @@ def matching(name: str, offered: Sequence[str]) -> list[str]:
     if name in offered:
         return [name]
     return sorted({each for each in offered if each.endswith(f"_{name}")})
+
+
+def _check_text(text: str, place: str) -> None:
+    for found in _REFERENCE.finditer(text):
+        if found[1] is not None:
+            _parse(found[1], place)
+    if "${" in _REFERENCE.sub("", text):
+        raise InvalidInput(why=f"{place}: a ${{ is not closed; write $${{ for the characters themselves")
 
 
 def _parse(words: str, place: str) -> _Reference:

@@ -4,7 +4,7 @@ r"""Values that a step takes from the conversation.
     ${list.items[0].id}          lists by index, -1 is the last
     ${bash}                      the whole result: JSON if it is JSON, else text
     ${user}                      the latest user message
-    ${user ~ msg_(\w+)}           the first group (else the match) of a regular expression; no `}` in it
+    ${user ~ msg_(\w+)}          the first group (else the match) of a regular expression; no `}` in it
     $${                          a plain `${`
 
 A string that is one reference keeps the value's JSON type; inside other text a value is written out.

@@ -7,17 +7,14 @@ The engine knows no verb by name and decides nothing about fleets.
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, TypeVar  # Any: the arguments of every verb
 
 import anyio
-from sqlalchemy import Connection
 
 from muster.errors import BadValue, RequestReused, Unavailable
-from muster.model.actor import Actor, ActorKind
+from muster.model.actor import SYSTEM, Actor
 from muster.model.event import Entry
-from muster.store import journal
 from muster.store.database import Database
 from muster.store.records import Reading, Transaction
 from muster.store.requests import Remembered
@@ -35,21 +32,16 @@ BATCH = 500
 
 
 class Engine:
-    def __init__(
-        self, database: Database, catalog: Catalog, readers: Mapping[type, Reader], clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, database: Database, catalog: Catalog, readers: Mapping[type, Reader]) -> None:
         self._database = database
         self._readers = readers
-        self._clock = clock
         self.catalog = catalog
 
     async def execute(self, verb: Verb[P, R], actor: Actor, *arguments: P.args, **named: P.kwargs) -> R:
         """Run a command in one transaction; it is durable when this returns."""
         verb.require_caller(actor)
         facts = await self._read_facts(verb, actor, named)
-        return await self._database.write(
-            lambda connection: verb.function(self._transaction(connection, actor, facts), actor, *arguments, **named)
-        )
+        return await self._database.write(actor, lambda tx: verb.function(tx, actor, *arguments, **named), facts)
 
     async def query(self, verb: Verb[P, R], actor: Actor, *arguments: P.args, **named: P.kwargs) -> R:
         """Ask a view."""
@@ -72,8 +64,8 @@ class Engine:
         """Every fact after a cursor, for ever, as it happens."""
         while True:
             seen = self._database.watch.head
-            read = partial(journal.read, after=after, limit=BATCH, fleet=fleet, agent=agent)
-            entries = await self._database.read(read)
+            page = partial(Reading.events, after=after, limit=BATCH, fleet=fleet, agent=agent)
+            entries = await self._database.read(SYSTEM, page)
             for entry in entries:
                 yield entry
                 after = entry.cursor
@@ -122,13 +114,12 @@ class Engine:
         if request_id is None:
             return verb.render(await self.execute(verb, actor, **arguments))
         mark = _fingerprint(verb, arguments)
-        known = await self._database.read(lambda connection: self._reading(connection, actor).remembered(request_id))
+        known = await self._database.read(actor, lambda reading: reading.remembered(request_id))
         if known is not None:
             return _first_answer(known, verb, mark)
         facts = await self._read_facts(verb, actor, arguments)
 
-        def once(connection: Connection) -> Json:
-            tx = self._transaction(connection, actor, facts)
+        def once(tx: Transaction) -> Json:
             if (known := tx.remembered(request_id)) is not None:
                 return _first_answer(known, verb, mark)
             answer = verb.render(verb.function(tx, actor, **arguments))
@@ -136,7 +127,7 @@ class Engine:
             tx.remember(Remembered(request_id=request_id, verb=verb.name, fingerprint=mark, answer=text))
             return answer
 
-        return await self._database.write(once)
+        return await self._database.write(actor, once, facts)
 
     async def _look(
         self, verb: Verb[..., R], actor: Actor, named: Mapping[str, Any], arguments: tuple[Any, ...] = ()
@@ -146,7 +137,7 @@ class Engine:
         facts = await self._read_facts(verb, actor, named)
         cursor = self._database.watch.head
         answer = await self._database.read(
-            lambda connection: verb.function(self._reading(connection, actor, facts), actor, *arguments, **named)
+            actor, lambda reading: verb.function(reading, actor, *arguments, **named), facts
         )
         return answer, cursor
 
@@ -156,12 +147,6 @@ class Engine:
         with anyio.move_on_after(READ_SECONDS):
             return await self._readers[verb.facts](self, actor, named)
         raise Unavailable(why=f"{verb.name}: what it must know could not be read within {READ_SECONDS} s.")
-
-    def _transaction(self, connection: Connection, actor: Actor, facts: object) -> Transaction:
-        return Transaction(connection, actor, self._clock(), facts)
-
-    def _reading(self, connection: Connection, actor: Actor | None = None, facts: object = None) -> Reading:
-        return Reading(connection, actor or Actor(kind=ActorKind.SYSTEM), self._clock(), facts)
 
 
 def _take_request_id(verb: Verb[..., Any], raw: str | bytes) -> tuple[str | bytes, str | None]:

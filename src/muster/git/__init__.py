@@ -1,0 +1,1 @@
+"""Git, as the `git` command and its files."""

@@ -1,6 +1,6 @@
 """Who asks. One place decides what an actor may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from muster.errors import Denied
@@ -32,6 +32,9 @@ class Actor:
         """`operator`, `system`, `agent:agt_…` or `server:srv_…`: the words of receipts and the journal."""
         name = self.agent or self.server
         return f"{self.kind}:{name}" if name else str(self.kind)
+
+    def standing_in(self, directory: str) -> "Actor":
+        return replace(self, directory=directory)
 
     def require_fleet(self, fleet: FleetId) -> None:
         """Refuse an agent that reaches beyond its own fleet."""

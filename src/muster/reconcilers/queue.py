@@ -136,6 +136,6 @@ class Reconciler(ABC):
                 error,
                 exc_info=not expected,
             )
-            return min(FIRST_BACKOFF * 2 ** (failures - 1), LAST_BACKOFF)
+            return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LAST_BACKOFF)
         self._failures.pop(key, None)
         return again

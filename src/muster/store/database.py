@@ -7,6 +7,7 @@ import asyncio  # not anyio: its way back from a thread makes the thread wait fo
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -17,8 +18,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable, Unavailable
+from muster.model.actor import Actor
 from muster.store import dialects, journal
 from muster.store.migrations import HEAD, KNOWN, upgrade
+from muster.store.records import Reading, Transaction
 from muster.store.writer import Writer
 
 T = TypeVar("T")
@@ -26,22 +29,29 @@ READERS = 4
 
 
 class Database:
-    """An open store. `watch` wakes when something was committed."""
+    """An open store. `watch` wakes when something was committed; `clock` says what `now` is in every transaction."""
 
-    def __init__(self, writer: Writer, readers: "SimpleQueue[Connection]", watch: journal.Watch) -> None:
+    def __init__(
+        self, writer: Writer, readers: "SimpleQueue[Connection]", watch: journal.Watch, clock: Callable[[], datetime]
+    ) -> None:
         self._writer = writer
         self._readers = readers
+        self._clock = clock
         self._limiter = anyio.CapacityLimiter(READERS)
         self.watch = watch
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run a job in the writer's thread; returns once it is durable.
+    async def write(self, actor: Actor, work: Callable[[Transaction], T], facts: object = None) -> T:
+        """Run a job in one transaction, in the writer's thread; returns once it is durable.
 
         A caller that is cancelled meanwhile leaves the job to finish: it may have been committed.
         """
-        return await asyncio.wrap_future(self._writer.submit(work))
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+        def job(connection: Connection) -> T:
+            return work(Transaction(connection, actor, self._clock(), facts))
+
+        return await asyncio.wrap_future(self._writer.submit(job))
+
+    async def read(self, actor: Actor, work: Callable[[Reading], T], facts: object = None) -> T:
         """Run a job on a read-only connection, off the event loop, in one consistent snapshot."""
 
         def look() -> T:
@@ -49,7 +59,7 @@ class Database:
             try:
                 dialects.begin_reading(connection)
                 try:
-                    return work(connection)
+                    return work(Reading(connection, actor, self._clock(), facts))
                 finally:
                     connection.exec_driver_sql("ROLLBACK")
             except DBAPIError as error:
@@ -61,7 +71,7 @@ class Database:
 
 
 @contextmanager
-def open_database(path: Path) -> Iterator[Database]:
+def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Database]:
     """Open the store inside a running event loop.
 
     Raises DatabaseFromTheFuture, DatabaseDamaged, DatabaseForeign or StateNotWritable; the file is then untouched.
@@ -82,7 +92,7 @@ def open_database(path: Path) -> Iterator[Database]:
         writer = Writer(connection, _waker(watch))
         writer.start()
         stack.callback(writer.close)
-        yield Database(writer, readers, watch)
+        yield Database(writer, readers, watch, clock)
 
 
 def _waker(watch: journal.Watch) -> Callable[[int], None]:

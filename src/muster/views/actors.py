@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from muster.model.actor import Actor, ActorKind
-from muster.model.agent import Agent, AgentStatus
-from muster.model.ids import AgentId, FleetId
+from muster.errors import Unauthenticated
+from muster.model.actor import OPERATOR, Actor, ActorKind
+from muster.model.agent import Agent, AgentStatus, Wanted
+from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
+from muster.model.server import Server, ServerState
 from muster.store.records import Reading
-from muster.verbs import Member, view
+from muster.verbs import Member, System, view
 from muster.views.members import members_of
 
 
@@ -46,6 +48,50 @@ def whoami(tx: Reading, actor: Actor, agent_id: AgentId | None = None) -> Identi
         fleet_id=agent.fleet,
         peers=_peers(tx, agent),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Where an agent's conversation is to be found, and which run it is in."""
+
+    server: Server | None
+    session: SessionId | None
+    directory: str
+    run: RunId
+
+
+@view(by=System)
+def seat(tx: Reading, actor: Actor, agent: AgentId) -> Seat:
+    """Where an agent sits."""
+    row = tx.get(Agent, agent)
+    server = None if row.server is None else tx.get(Server, row.server)
+    return Seat(server=server, session=row.session, directory=row.directory, run=row.run)
+
+
+@view(by=System)
+def authenticated(tx: Reading, actor: Actor, kind: ActorKind, id: str, generation: int) -> Actor:
+    """The actor that a genuine token stands for, while what it stands for lives. Raises Unauthenticated."""
+    match kind:
+        case ActorKind.OPERATOR:
+            return OPERATOR
+        case ActorKind.AGENT:
+            agent = tx.find(Agent, id=id)
+            if agent is not None and agent.wanted is Wanted.RUNNING:
+                return Actor(kind=kind, agent=agent.id, fleet=agent.fleet, directory=agent.directory)
+        case ActorKind.SERVER:
+            server = tx.find(Server, id=id)
+            if server is not None and server.generation == generation and server.state is not ServerState.STOPPED:
+                return Actor(kind=kind, server=server.id)
+    raise Unauthenticated(why=f"the {kind} that it was made for has ended")
+
+
+@view(by=System)
+def in_session(tx: Reading, actor: Actor, server: ServerId, session: SessionId) -> Actor:
+    """The agent whose session this is, on the server that it was placed on. Raises Unauthenticated for any other."""
+    agent = tx.find(Agent, server=server, session=session)
+    if agent is None or agent.wanted is not Wanted.RUNNING:
+        raise Unauthenticated(why=f"session {session} is none of Muster's agents on this server")
+    return Actor(kind=ActorKind.AGENT, agent=agent.id, fleet=agent.fleet, directory=agent.directory)
 
 
 def _peers(tx: Reading, agent: Agent) -> list[Peer]:

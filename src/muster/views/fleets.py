@@ -13,7 +13,7 @@ from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
-from muster.verbs import Member, Operator, Settles, view
+from muster.verbs import Member, Operator, Settles, System, view
 from muster.views.members import FleetMember, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
@@ -119,6 +119,12 @@ def list_(
         rows += [row for row in found if status in (None, row.status)]
         if cursor is None or len(rows) == limit:
             return FleetPage(fleets=rows, cursor=cursor)
+
+
+@view(by=System)
+def row(tx: Reading, actor: Actor, fleet: FleetId) -> Fleet:
+    """One fleet as it is stored."""
+    return tx.get(Fleet, fleet)
 
 
 def _waited_enough(first: Results, latest: Results, arguments: Mapping[str, object]) -> bool:

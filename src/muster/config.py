@@ -1,0 +1,104 @@
+"""Every setting: name, type, default, one line of meaning.
+
+`config.toml` in the user's configuration folder is read first, then `MUSTER_CFG_<KEY>` over it. A wrong name or value
+stops the start and says where it stands.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any  # a configuration file's values, before they are checked
+
+from muster.errors import UnknownSetting
+
+ENVIRONMENT_PREFIX = "MUSTER_CFG_"
+
+
+def state_folder() -> Path:
+    """`$MUSTER_HOME`, else the user's state folder. Not created here."""
+    chosen = os.environ.get("MUSTER_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_state_path  # noqa: PLC0415 - 10 ms that the stdio door and most commands save
+
+    return user_state_path("muster", appauthor=False)
+
+
+def config_file() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "muster" / "config.toml"
+
+
+def _setting(default: Any, says: str) -> Any:
+    return field(default=default, metadata={"says": says})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    port: int = _setting(4747, "The hub's port; 0 = any free one.")
+    opencode: str = _setting("", "Path of the opencode program; empty = the one on PATH.")
+    max_agents: int = _setting(50, "Agents starting or working at once, in all; 0 = no limit.")
+    max_agents_per_fleet: int = _setting(0, "The same, of one fleet; 0 = no limit.")
+    max_agents_per_persona: int = _setting(0, "The same, of one persona; 0 = no limit.")
+    max_agents_per_model: int = _setting(0, "The same, on one model; 0 = no limit.")
+    max_agents_per_provider: int = _setting(0, "The same, on one provider; 0 = no limit.")
+    agents_per_server: int = _setting(32, "Agents that share one host server; 1 = a process for each.")
+    directories_per_server: int = _setting(20, "Directories that one host server may have open.")
+    server_idle_seconds: int = _setting(120, "After this long without work a host server is ended.")
+
+
+def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. Raises UnknownSetting, naming file, line and key."""
+    environment = os.environ if environment is None else environment
+    values = _from_file(file or config_file()) | _from_environment(environment)
+    return Settings(**values)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownSetting(where=str(file), key="the file", why=f"cannot be read ({error})") from error
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UnknownSetting(where=str(file), key="the file", why=f"is not TOML ({error})") from error
+    return {key: _checked(key, value, f"{file}{_line(text, key)}") for key, value in given.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): (name, value)
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    return {
+        key: _checked(key, _parsed(key, value), f"the environment ({name})") for key, (name, value) in given.items()
+    }
+
+
+def _checked(key: str, value: object, where: str) -> object:
+    expected = {setting.name: type(setting.default) for setting in fields(Settings)}.get(key)
+    if expected is None:
+        raise UnknownSetting(where=where, key=key, why="there is no such setting")
+    if type(value) is not expected:
+        raise UnknownSetting(where=where, key=key, why=f"expected {expected.__name__}, got {value!r}")
+    if isinstance(value, int) and value < 0:
+        raise UnknownSetting(where=where, key=key, why=f"must not be negative, got {value}")
+    return value
+
+
+def _parsed(key: str, value: str) -> object:
+    """The environment knows only text: digits become the number that the setting wants."""
+    default = getattr(Settings(), key, None)
+    return int(value) if isinstance(default, int) and re.fullmatch(r"-?\d+", value) else value
+
+
+def _line(text: str, key: str) -> str:
+    found = re.search(rf"^\s*{re.escape(key)}\s*=", text, re.MULTILINE)
+    return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""

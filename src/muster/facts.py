@@ -1,0 +1,63 @@
+"""The readers: they find out what a verb must know of the outside, before it runs.
+
+Above them: the engine, which gives them 300 ms. Below them: the file system and the hosts. A reader that cannot
+find out raises; it never guesses.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any  # the arguments of the verb that will run
+
+import anyio.to_thread
+
+from muster.engine import Engine, Reader
+from muster.errors import BadValue, HostFailed, MissingField
+from muster.git.project import top_level
+from muster.hosts.contract import Host
+from muster.model.actor import SYSTEM, Actor
+from muster.model.facts import Place, Transcript
+from muster.reconcilers.connections import Connections
+from muster.views import actors as actor_views
+from muster.views import fleets as fleet_views
+
+
+def readers(host: Host, connections: Connections) -> Mapping[type, Reader]:
+    """Every reader by the type of what it finds."""
+    return {
+        Place: partial(read_place, host),
+        Transcript: partial(read_transcript, connections),
+    }
+
+
+async def read_place(host: Host, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Place:
+    """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
+    directory: str | None = arguments.get("project") or actor.directory
+    if "fleet_id" in arguments:
+        directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
+    if directory is None:
+        raise MissingField(verb="this request", field="project")
+    return await anyio.to_thread.run_sync(_place, host, directory, abandon_on_cancel=True)
+
+
+async def read_transcript(
+    connections: Connections, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
+) -> Transcript:
+    """An agent's conversation, where its host server is awake."""
+    seat = await engine.query(actor_views.seat, SYSTEM, agent=arguments["agent_id"])
+    if seat.server is None or seat.session is None:
+        return Transcript(lines=None, why="its session has not begun")
+    try:
+        connection = await connections.to(seat.server)
+        return Transcript(lines=await connection.transcript(seat.session, seat.directory), why=None)
+    except HostFailed as error:
+        return Transcript(lines=None, why=error.message)
+
+
+def _place(host: Host, directory: str) -> Place:
+    path = Path(directory)
+    if not path.is_absolute() or not path.is_dir():
+        raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory)
+    path = path.resolve()
+    top = top_level(path)
+    return Place(directory=str(path), project=str(top or path), git=top is not None, personas=host.personas(str(path)))

@@ -1,0 +1,72 @@
+"""The gate before every route: where the request comes from, then who sends it.
+
+The order is fixed: Host and Origin (a page in the user's browser must not get further), then the token, then the
+route, then the body. `GET /healthz` alone needs no token. CORS headers are never sent.
+"""
+
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from muster.engine import Engine
+from muster.errors import Denied, MusterError, Unauthenticated
+from muster.model.actor import SYSTEM, Actor
+from muster.surfaces.tokens import Keyring
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+DIRECTORY_HEADER = "x-muster-directory"
+
+
+class Gate:
+    """Puts the caller into `scope["actor"]`, or answers the refusal itself."""
+
+    def __init__(self, app: ASGIApp, engine: Engine, keyring: Keyring) -> None:
+        self._app = app
+        self._engine = engine
+        self._keyring = keyring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            _require_loopback(headers)
+            if (scope["method"], scope["path"]) != ("GET", "/healthz"):
+                scope["actor"] = await self._actor(headers)
+        except MusterError as error:
+            await JSONResponse(error.to_json(), error.status)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _actor(self, headers: Headers) -> Actor:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated(why="there is no bearer token in the Authorization header")
+        claim = self._keyring.read(token.strip())
+        found: Actor = await self._engine.query(
+            self._engine.catalog["actor.authenticated"],
+            SYSTEM,
+            kind=claim.kind,
+            id=claim.id,
+            generation=claim.generation,
+        )
+        return found.standing_in(unquote(headers[DIRECTORY_HEADER])) if DIRECTORY_HEADER in headers else found
+
+
+def _require_loopback(headers: Headers) -> None:
+    host = headers.get("host", "")
+    if _name(f"//{host}") not in LOOPBACK:
+        raise Denied(why="The Host header does not name this machine.", hint="Call the hub by the URL in hub.json.")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        raise Denied(why="A page of another origin may not call the hub.", hint="Open the hub's own URL.")
+
+
+def _name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

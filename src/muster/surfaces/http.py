@@ -1,0 +1,154 @@
+"""HTTP: every verb under /api/v1, the journal as a stream, and the doors for hosts and MCP clients.
+
+A verb needs no line here: its name in the path finds it, its declaration checks the body, and the error tree knows
+the status.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from datetime import UTC
+
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from muster.engine import Engine
+from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge
+from muster.model.actor import Actor, ActorKind
+from muster.model.event import Entry
+from muster.surfaces.gate import Gate
+from muster.surfaces.tokens import Keyring
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES = 256 * 1024 * 1024  # 200 prompts of 1 MiB, with room for JSON's escapes
+PING_SECONDS = 15
+
+
+def application(
+    engine: Engine,
+    keyring: Keyring,
+    routes: list[BaseRoute],
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
+) -> ASGIApp:
+    """The whole web surface; `routes` are those of the other doors."""
+    app = Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            Route("/api/v1/events", _Events(engine)),
+            Route("/api/v1/{verb}", _Verbs(engine), methods=["POST"]),
+            *routes,
+        ],
+        middleware=[Middleware(_LastResort)],
+        exception_handlers={MusterError: refuse, 404: _no_route, 405: _no_route},
+        lifespan=lifespan,
+    )
+    return Gate(app, engine, keyring)
+
+
+def refuse(request: Request, error: Exception) -> Response:
+    """An error of ours in the shape that every surface gives it."""
+    assert isinstance(error, MusterError)
+    return JSONResponse(error.to_json(), error.status)
+
+
+def caller(request: Request) -> Actor:
+    """Whom the gate let in."""
+    actor: Actor = request.scope["actor"]
+    return actor
+
+
+async def body(request: Request) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is."""
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > BODY_BYTES:
+            raise TooLarge(limit=BODY_BYTES)
+    return bytes(read) or b"{}"
+
+
+async def _healthz(request: Request) -> Response:
+    return JSONResponse({"ok": True})
+
+
+class _Verbs:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = await self._engine.call(request.path_params["verb"], caller(request), await body(request))
+        await JSONResponse(answer)(scope, receive, send)
+
+
+class _Events:
+    """The journal from a cursor on (`Last-Event-ID`, else `after`, else from now), live and without end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if caller(request).kind is not ActorKind.OPERATOR:
+            raise Denied(why="The journal is the operator's.", hint="fleet_status shows your own fleet.")
+        query = request.query_params
+        after = _cursor(request.headers.get("last-event-id") or query.get("after"), self._engine.head)
+        entries = self._engine.watch(after, fleet=query.get("fleet"), agent=query.get("agent"))
+        await EventSourceResponse(_told(entries), ping=PING_SECONDS)(scope, receive, send)
+
+
+async def _told(entries: AsyncIterator[Entry]) -> AsyncIterator[ServerSentEvent]:
+    async for entry in entries:
+        told = asdict(entry) | {"at": entry.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+        data = json.dumps(told, ensure_ascii=False)
+        yield ServerSentEvent(data=data, event=entry.name, id=str(entry.cursor))
+
+
+def _cursor(given: str | None, head: int) -> int:
+    if given is None:
+        return head
+    if not given.isdecimal():
+        raise BadValue(field="after", expected="a cursor, a whole number", got=given)
+    return int(given)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    missing = NotFound(
+        kind="route", id=f"{request.method} {request.url.path}", hint="Verbs are called by POST /api/v1/<noun.verb>."
+    )
+    return JSONResponse(missing.to_json(), missing.status)
+
+
+class _LastResort:
+    """Turns what nobody foresaw into an answer, and tells the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except MusterError:
+            raise
+        except Exception as error:
+            log.exception("http.failed path=%s", scope.get("path"))
+            if started:
+                raise
+            broken = Broken(why=f"{type(error).__name__}: {error}")
+            await JSONResponse(broken.to_json(), broken.status)(scope, receive, send)

@@ -1,0 +1,112 @@
+"""MCP over streamable HTTP: the toolkits for any MCP client.
+
+Each request stands alone (no session is kept), so a restart of the hub voids nothing. The same error object that
+HTTP answers comes as `structuredContent` with `isError`, for unknown tools and wrong arguments too.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any  # tool arguments and answers are JSON
+
+import anyio
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from muster import __version__
+from muster.engine import Engine
+from muster.errors import MusterError, NotFound
+from muster.model.actor import Actor, ActorKind
+from muster.surfaces.http import BODY_BYTES, caller
+from muster.surfaces.toolkits import Toolkit
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10.0  # OpenCode's limit of 60 s a call starts anew with each sign of progress
+INSTRUCTIONS = "Muster runs fleets of coding agents in parallel: spawn_fleet, then wait_fleet; never poll."
+
+Context = ServerRequestContext[dict[str, Any], Request]
+
+
+class McpDoor:
+    def __init__(self, engine: Engine, toolkits: Mapping[str, Toolkit]) -> None:
+        self._engine = engine
+        self._toolkits = toolkits
+        server: Server[dict[str, Any]] = Server(
+            "muster",
+            version=__version__,
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+        self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=BODY_BYTES)
+        self.route = Route("/mcp", self)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        async with self._manager.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)
+
+    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        actor, toolkits = self._asked(context)
+        member = actor.kind is ActorKind.AGENT
+        return types.ListToolsResult(
+            tools=[
+                types.Tool(name=tool.name, description=toolkit.describe(tool), input_schema=tool.schema(member=member))
+                for toolkit in toolkits
+                for tool in toolkit.offered(actor)
+            ]
+        )
+
+    async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        try:
+            answer = await self._answer(context, params)
+        except MusterError as error:
+            return _result(error.to_json(), is_error=True)
+        return _result(answer, is_error=False)
+
+    async def _answer(self, context: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+        actor, toolkits = self._asked(context)
+        tool = next(iter(toolkits)).tool(params.name, actor)
+        raw = json.dumps(params.arguments or {})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_tell_progress, context)
+            answer = await self._engine.call(tool.verb.name, actor, raw)
+            tasks.cancel_scope.cancel()
+        return answer
+
+    def _asked(self, context: Context) -> tuple[Actor, list[Toolkit]]:
+        """The caller, and the toolkits that its URL asks for (`?toolkits=mesh`, the default)."""
+        assert context.request is not None
+        names = context.request.query_params.get("toolkits", "mesh").split(",")
+        unknown = [name for name in names if name not in self._toolkits]
+        if unknown:
+            raise NotFound(kind="toolkit", id=unknown[0], hint=f"Toolkits: {', '.join(self._toolkits)}.")
+        return caller(context.request), [self._toolkits[name] for name in names]
+
+
+async def _tell_progress(context: Context) -> None:
+    """A sign of life every ten seconds, for a caller that asked for one."""
+    token = (context.meta or {}).get("progress_token")
+    elapsed = 0.0
+    while token is not None:
+        await anyio.sleep(PROGRESS_SECONDS)
+        elapsed += PROGRESS_SECONDS
+        related = None if context.request_id is None else str(context.request_id)
+        await context.session.send_progress_notification(
+            token, elapsed, message="still waiting", related_request_id=related
+        )
+
+
+def _result(answer: dict[str, Any], *, is_error: bool) -> types.CallToolResult:
+    text = json.dumps(answer, ensure_ascii=False)
+    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=answer, is_error=is_error)

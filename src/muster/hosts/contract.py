@@ -35,7 +35,10 @@ class ServerWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerProcess:
-    """The OS process of a host server. `started_at` (seconds since the epoch, as the OS tells it) makes a reused pid visible."""
+    """The OS process of a host server.
+
+    `started_at`, in seconds since the epoch as the OS tells it, makes a reused pid visible.
+    """
 
     pid: int
     started_at: float
@@ -85,6 +88,7 @@ class Standing(StrEnum):
 class Sight:
     """What was seen of a turn.
 
+    `final`: it failed in a way that sending it again cannot mend (no or a wrong key, no such model).
     `output`: the text of the newest answer so far, verbatim; of this turn only. `error`: the provider's own words.
     `tokens`, `cost_usd`: of the whole session so far, as the host counts (input, output, reasoning and cache).
     `tool`: the tool that runs at this moment.
@@ -93,6 +97,7 @@ class Sight:
     standing: Standing
     output: str = ""
     error: str | None = None
+    final: bool = False
     tokens: int = 0
     cost_usd: float = 0.0
     tool: str | None = None
@@ -122,9 +127,10 @@ class Connection(Protocol):
         ...
 
     async def send(self, wish: TurnWish) -> None:
-        """Make sure that the turn is answered: harmless when it stands there already, nothing when it has a good answer.
+        """Make sure that the turn is answered: harmless when it stands there, nothing when it has a good answer.
 
-        Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
+        When it returns, the host has begun (or stays silent for seconds), so that a look sees this try, not an earlier
+        one. Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
         """
         ...
 
@@ -154,9 +160,10 @@ class Host(Protocol):
     def name(self) -> str: ...
 
     async def start(self, wish: ServerWish) -> ServerProcess:
-        """Start a server and wait until it can be spoken to; whatever an earlier try left of the same id is ended first.
+        """Start a server and wait until it can be spoken to; what an earlier try left of the same id is ended first.
 
-        Raises `HostMissing`, `HostVersionUnknown`, `HostFailed`. Nothing is left running when it raises or is cancelled.
+        Raises `HostMissing`, `HostVersionUnknown`, `HostFailed`. Nothing is left running when it raises or is
+        cancelled.
         """
         ...
 
@@ -165,7 +172,10 @@ class Host(Protocol):
         ...
 
     async def stop(self, server: ServerId) -> None:
-        """End every process of the server and what its agents started, whatever their parent; harmless when all are gone."""
+        """End every process of the server and what its agents started, whatever their parent.
+
+        Harmless when all are gone.
+        """
         ...
 
     async def end_run(self, run: RunId) -> None:
@@ -177,5 +187,8 @@ class Host(Protocol):
         ...
 
     def personas(self, directory: str) -> tuple[Persona, ...]:
-        """The personas that may be asked for in a directory, from its files and the user's. Blocking, quick, cached by mtime."""
+        """The personas that may be asked for in a directory, from its files and the user's.
+
+        Blocking, quick, cached by mtime.
+        """
         ...

@@ -1,0 +1,166 @@
+"""A running OpenCode server, spoken to."""
+
+from collections.abc import AsyncIterator
+from typing import Any  # Any: OpenCode's JSON, which has no finite type
+
+import anyio
+
+from muster.errors import HostAway, HostFailed, SessionLost
+from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
+from muster.hosts.opencode import translate
+from muster.hosts.opencode.client import Client, is_healthy
+from muster.hosts.opencode.translate import Reading
+from muster.model.facts import Line
+from muster.model.ids import SessionId
+
+HEALTHY_SECONDS = 3
+RUN = "muster_run"
+AGENT = "muster_agent"
+# OpenCode tells of the newest 100 sessions unless a number is given.
+ALL_SESSIONS = 1_000_000
+NEWEST_MESSAGES = 8
+# OpenCode is idle for a moment before its loop begins, and before an error stands in the message (0.7 s in a cold
+# directory). A session that has stood still for longer than this stands still.
+MOMENT_SECONDS = 3.0
+LOOK_SECONDS = 0.1
+RECONNECT_SECONDS = (0.1, 5.0)
+
+
+class OpenCodeConnection:
+    """One server. What it remembers of checks and refusals saves calls and time; no truth rests on it."""
+
+    def __init__(self, wish: ServerWish, process: ServerProcess) -> None:
+        self._wish = wish
+        self._process = process
+        self._client = Client(server=wish.id, port=process.port, password=wish.password)
+        self._offered: set[tuple[str, str, str | None]] = set()
+        self._refusals: dict[SessionId, str] = {}
+
+    async def healthy(self) -> bool:
+        return await is_healthy(port=self._process.port, password=self._wish.password, seconds=HEALTHY_SECONDS)
+
+    async def open_session(self, wish: SessionWish) -> SessionId:
+        for session in await self._client.get("/session", wish.directory, limit=ALL_SESSIONS):
+            if (session.get("metadata") or {}).get(RUN) == wish.run:
+                return SessionId(session["id"])
+        created = await self._client.post("/session", wish.directory, _session(wish))
+        return SessionId(created["id"])
+
+    async def send(self, wish: TurnWish) -> None:
+        """Looks first: OpenCode would run a turn again that was answered together with a later one."""
+        before = await self._read(wish)
+        if translate.sight(before).standing in (Standing.ANSWERED, Standing.OPEN):
+            return
+        await self._require_offered(wish)
+        self._refusals.pop(wish.session, None)
+        path = f"/session/{wish.session}/prompt_async"
+        await self._client.post(path, wish.directory, translate.prompt(wish), session=wish.session)
+        await self._await_begin(wish, before)
+
+    async def look(self, wish: TurnWish) -> Sight:
+        reading = await self._read(wish)
+        seen = translate.sight(reading)
+        if seen.standing is not Standing.STALLED or reading.last_moved_at() < self._process.started_at:
+            return seen
+        with anyio.move_on_after(MOMENT_SECONDS):
+            while seen.standing is Standing.STALLED and wish.session not in self._refusals:
+                await anyio.sleep(LOOK_SECONDS)
+                seen = translate.sight(await self._read(wish))
+        return seen
+
+    async def abort(self, session: SessionId, directory: str) -> None:
+        try:
+            await self._client.post(f"/session/{session}/abort", directory, {}, session=session)
+        except SessionLost:
+            return
+
+    async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
+        return translate.lines(await self._client.get(f"/session/{session}/message", directory, session=session))
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        least, most = RECONNECT_SECONDS
+        pause = least
+        while True:
+            try:
+                async for hint in self._heard():
+                    pause = least
+                    yield hint
+            except (HostAway, HostFailed):
+                pause = min(pause * 2, most)
+            await anyio.sleep(pause)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _heard(self) -> AsyncIterator[Hint]:
+        """One connection's worth of hints. The first says that anything may have moved before it stood."""
+        tools: dict[SessionId, str] = {}
+        async for event in self._client.events():
+            if refusal := translate.refusal(event):
+                self._refusals[refusal[0]] = refusal[1]
+            if event["payload"]["type"] == "server.connected":
+                yield Hint(session=None, turning=True)
+            elif hint := translate.hint(event, tools):
+                yield hint
+
+    async def _read(self, wish: TurnWish) -> Reading:
+        """The status comes first: read after the messages it could be idle while the last answer was not seen yet."""
+        own = f"/session/{wish.session}"
+        statuses = await self._client.get("/session/status", wish.directory)
+        newest = await self._client.get(f"{own}/message", wish.directory, session=wish.session, limit=NEWEST_MESSAGES)
+        session = await self._client.get(own, wish.directory, session=wish.session)
+        return Reading(
+            status=statuses.get(wish.session),
+            question=await self._question(wish, newest),
+            newest=newest,
+            session=session,
+        )
+
+    async def _question(self, wish: TurnWish, newest: list[Any]) -> Any | None:
+        named = translate.message_id(wish.id)
+        for message in newest:
+            if message["info"]["id"] == named:
+                return message
+        if len(newest) < NEWEST_MESSAGES:
+            return None
+        try:
+            return await self._client.get(f"/session/{wish.session}/message/{named}", wish.directory, session=named)
+        except SessionLost:
+            return None
+
+    async def _await_begin(self, wish: TurnWish, before: Reading) -> None:
+        """Wait until the prompt shows: until then a look would see how things stood before."""
+        with anyio.move_on_after(MOMENT_SECONDS):
+            while True:
+                reading = await self._read(wish)
+                if reading.at_work or translate.has_new_answer(before, reading):
+                    return
+                if words := self._refusals.get(wish.session):
+                    raise HostFailed(host="opencode", why=words)
+                await anyio.sleep(LOOK_SECONDS)
+
+    async def _require_offered(self, wish: TurnWish) -> None:
+        """OpenCode accepts a prompt for a persona or a model that it does not have, and drops it without a trace."""
+        key = (wish.directory, wish.persona, wish.model)
+        if key in self._offered:
+            return
+        agents = [agent["name"] for agent in await self._client.get("/agent", wish.directory)]
+        if wish.persona not in agents:
+            why = f"there is no persona {wish.persona} in {wish.directory}; there are {', '.join(agents)}"
+            raise HostFailed(host="opencode", why=why)
+        if wish.model and wish.model not in await self._models(wish.directory):
+            raise HostFailed(host="opencode", why=f"there is no model {wish.model} in {wish.directory}")
+        self._offered.add(key)
+
+    async def _models(self, directory: str) -> set[str]:
+        told = await self._client.get("/config/providers", directory)
+        return {f"{provider['id']}/{model}" for provider in told["providers"] for model in provider["models"]}
+
+
+def _session(wish: SessionWish) -> dict[str, Any]:
+    return {
+        "title": wish.title,
+        "agent": wish.persona,
+        "metadata": {AGENT: wish.agent, RUN: wish.run},
+        "permission": [{"permission": tool, "pattern": "*", "action": "allow"} for tool in wish.tools],
+    }

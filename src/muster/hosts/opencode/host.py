@@ -1,0 +1,56 @@
+"""The OpenCode host: `opencode serve` processes, each with many sessions."""
+
+import os
+from collections.abc import Mapping
+
+from muster.hosts.contract import ServerProcess, ServerWish
+from muster.hosts.opencode.connection import OpenCodeConnection
+from muster.hosts.opencode.personas import Personas
+from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, runs
+from muster.hosts.opencode.program import Programs
+from muster.hosts.opencode.server import Servers
+from muster.model.facts import Persona
+from muster.model.ids import RunId, ServerId
+
+
+class OpenCodeHost:
+    """Runs agents in OpenCode.
+
+    `program` is a path; without one it is looked for on the PATH. `env` is the user's environment (this process's by
+    default). `extra_env` is laid over it in every server, for what the hub decides.
+    """
+
+    def __init__(
+        self,
+        *,
+        program: str | None = None,
+        env: Mapping[str, str] | None = None,
+        extra_env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._env = dict(os.environ if env is None else env)
+        self._extra_env = dict(extra_env or {})
+        self._servers = Servers(Programs(program))
+        self._personas = Personas(self._env | self._extra_env)
+
+    @property
+    def name(self) -> str:
+        return "opencode"
+
+    async def start(self, wish: ServerWish) -> ServerProcess:
+        return await self._servers.start(wish, self._env, self._extra_env)
+
+    def connect(self, wish: ServerWish, process: ServerProcess) -> OpenCodeConnection:
+        return OpenCodeConnection(wish, process)
+
+    async def stop(self, server: ServerId) -> None:
+        await self._servers.stop(server)
+
+    async def end_run(self, run: RunId) -> None:
+        await end_marked(Mark(name=RUN_MARK, value=run))
+
+    def alive(self, process: ServerProcess) -> bool:
+        self._servers.reap()
+        return runs(process.pid, process.started_at)
+
+    def personas(self, directory: str) -> tuple[Persona, ...]:
+        return self._personas.of(directory)

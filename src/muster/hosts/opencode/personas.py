@@ -1,0 +1,158 @@
+"""Personas: the agent definitions that OpenCode would offer in a directory, read from its files.
+
+The order, the merging and the fall-backs are those of OpenCode 1.18 (`GET /agent` answers the same names); what comes
+later wins. Read are the global configuration, OPENCODE_CONFIG, `opencode.json(c)` from the directory up to the git top
+level, each `.opencode` folder and OPENCODE_CONFIG_DIR, OPENCODE_CONFIG_CONTENT, and the machine's managed one.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any  # Any: configuration is JSON, which has no finite type
+
+from muster.errors import HostFailed
+from muster.hosts.opencode.environment import CONTENT, merge, parse_config
+from muster.hosts.opencode.frontmatter import FrontMatterError, front_matter
+from muster.hosts.opencode.sources import Source, managed_sources, sources
+from muster.model.facts import Persona
+
+Definition = dict[str, Any]
+Stamp = tuple[tuple[Path, int, int], ...]
+
+MODES = ("primary", "subagent", "all")
+BUILT_IN = "built-in"
+BUILT_INS: Mapping[str, Definition] = {
+    "build": {
+        "description": "The default agent. Executes tools based on configured permissions.",
+        "mode": "primary",
+    },
+    "plan": {"description": "Plan mode. Disallows all edit tools.", "mode": "primary"},
+    "general": {
+        "description": (
+            "General-purpose agent for researching complex questions and executing multi-step tasks. "
+            "Use this agent to execute multiple units of work in parallel."
+        ),
+        "mode": "subagent",
+    },
+    "explore": {
+        "description": (
+            "Fast agent specialized for exploring codebases: finds files by patterns, searches code for keywords, "
+            "answers questions about the codebase."
+        ),
+        "mode": "subagent",
+    },
+    # OpenCode's own chores: there, and not to be asked for.
+    "compaction": {"mode": "primary", "hidden": True},
+    "title": {"mode": "primary", "hidden": True},
+    "summary": {"mode": "primary", "hidden": True},
+}
+OUR_TOOLS = ("spawn_fleet", "wait_fleet")
+
+
+class Personas:
+    """Reads what is offered, and remembers it while no file has changed."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._known: dict[str, tuple[Stamp, tuple[Persona, ...]]] = {}
+
+    def of(self, directory: str) -> tuple[Persona, ...]:
+        """Sorted by name. A file that cannot be read hides only itself."""
+        found = [*sources(Path(directory), self._env)]
+        managed = [*managed_sources()]
+        stamp = _stamp([*found, *managed])
+        known = self._known.get(directory)
+        if known is None or known[0] != stamp:
+            known = (stamp, _offered(_defined(found, self._env.get(CONTENT), managed)))
+            self._known[directory] = known
+        return known[1]
+
+
+def _stamp(found: Iterable[Source]) -> Stamp:
+    stamps = []
+    for source in found:
+        try:
+            state = source.path.stat()
+        except OSError:
+            continue
+        stamps.append((source.path, state.st_mtime_ns, state.st_size))
+    return tuple(stamps)
+
+
+def _defined(found: Iterable[Source], content: str | None, managed: Iterable[Source]) -> dict[str, Definition]:
+    """Everything that the files say of each agent, merged. `source` says where it was said last."""
+    layers = [_layer(source) for source in found]
+    layers.append(_safely(content, CONTENT))
+    layers += [_layer(source) for source in managed]
+    agents: Definition = {}
+    modes: Definition = {}
+    for layer in layers:
+        agents = merge(agents, layer.get("agent") or {})
+        modes = merge(modes, layer.get("mode") or {})
+    return merge(agents, {name: {**mode, "mode": "primary"} for name, mode in modes.items()})
+
+
+def _layer(source: Source) -> Definition:
+    """One file as a configuration that holds agents only."""
+    try:
+        text = source.path.read_text(encoding="utf-8", errors="replace")
+        if source.name is None:
+            return _said_by(parse_config(text, str(source.path)), str(source.path))
+        matter = {"name": source.name, **front_matter(text)}
+    except (OSError, HostFailed, FrontMatterError):
+        return {}
+    definition = {**matter, **({"mode": "primary"} if source.primary else {})}
+    return _said_by({"agent": {str(matter["name"]): definition}}, str(source.path))
+
+
+def _safely(text: str | None, where: str) -> Definition:
+    try:
+        return _said_by(parse_config(text, where), where)
+    except HostFailed:
+        return {}
+
+
+def _said_by(config: Definition, where: str) -> Definition:
+    """Only what can be a definition; a broken one does not hide its neighbours."""
+    return {
+        key: {str(name): {**one, "source": where} for name, one in config[key].items() if _is_sound(one)}
+        for key in ("agent", "mode")
+        if isinstance(config.get(key), dict)
+    }
+
+
+def _is_sound(definition: object) -> bool:
+    if not isinstance(definition, dict):
+        return False
+    return definition.get("mode", "all") in MODES and isinstance(definition.get("description", ""), str)
+
+
+def _offered(defined: Mapping[str, Definition]) -> tuple[Persona, ...]:
+    known = {name: {**built_in, "source": BUILT_IN} for name, built_in in BUILT_INS.items()}
+    for name, definition in defined.items():
+        if definition.get("disable"):
+            known.pop(name, None)
+        else:
+            known[name] = {**known.get(name, {}), **definition}
+    return tuple(_persona(name, known[name]) for name in sorted(known) if not known[name].get("hidden"))
+
+
+def _persona(name: str, definition: Definition) -> Persona:
+    return Persona(
+        name=str(definition.get("name") or name),
+        description=definition.get("description", ""),
+        mode=definition.get("mode", "all"),
+        source=definition["source"],
+        tools=tuple(tool for tool in OUR_TOOLS if _allows(definition, tool)),
+    )
+
+
+def _allows(definition: Definition, tool: str) -> bool:
+    """By its exact name; an `allow` for everything is not meant for us."""
+    rules = definition.get("permission")
+    rule = rules.get(tool) if isinstance(rules, dict) else None
+    if isinstance(rule, dict):
+        rule = rule.get("*")
+    if rule is None:
+        flags = definition.get("tools")
+        return isinstance(flags, dict) and flags.get(tool) is True
+    return bool(rule == "allow")

@@ -1,0 +1,230 @@
+"""OpenCode's JSON to the seam's records. Pure.
+
+The rules about the end of a turn were measured on the real program (1.18): a message or a part that is sent again under
+its old id stands once and keeps its place, but its time is that of the last try, so what came after it is known by
+place and not by time; prompts that arrive while the session works are merged into the running loop, so the last answer
+may have another prompt as its parent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any  # Any: OpenCode's JSON, which has no finite type
+
+from muster.hosts.contract import Hint, Sight, Standing, TurnWish
+from muster.model.facts import Line
+from muster.model.ids import SessionId, TurnId
+
+Json = Mapping[str, Any]
+
+# The loop goes on after these; a session that stands still with one of them was interrupted.
+UNFINISHED = {"tool-calls", "unknown"}
+RUNNING = {"pending", "running"}
+# Statuses that no later try can mend: no or a wrong key, no right, no such model.
+FINAL_STATUSES = {401, 403, 404}
+TURNING = {"session.idle", "session.error", "session.compacted"}
+
+
+def message_id(turn: TurnId) -> str:
+    return f"msg_{turn}"
+
+
+def part_id(turn: TurnId, index: int) -> str:
+    return f"prt_{turn}_{index:03d}"
+
+
+def prompt(wish: TurnWish) -> dict[str, Any]:
+    """The body that makes sure that a turn is answered, however often it is sent."""
+    parts = [{"id": part_id(wish.id, index), "type": "text", "text": text} for index, text in enumerate(wish.parts)]
+    body: dict[str, Any] = {"messageID": message_id(wish.id), "agent": wish.persona, "parts": parts}
+    if wish.model:
+        provider, _, model = wish.model.partition("/")
+        body["model"] = {"providerID": provider, "modelID": model}
+    return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read of a session: its status (None is idle), the turn's own message, the newest messages in order."""
+
+    status: Json | None
+    question: Json | None
+    newest: Sequence[Json]
+    session: Json
+
+    @property
+    def at_work(self) -> bool:
+        return self.status is not None
+
+    @property
+    def answer(self) -> Json | None:
+        """The assistant message that tells how the turn stands: its own finished answer, else the newest after it."""
+        after = [message for message in self._after() if _is_answer(message["info"])]
+        own = [message for message in after if self._is_own(message["info"]) and _is_good(message["info"])]
+        candidates = own or after
+        return candidates[-1] if candidates else None
+
+    def last_moved_at(self) -> float:
+        """Seconds since the epoch."""
+        infos = [message["info"] for message in (self.question, self.answer) if message]
+        return max((_milliseconds(info) for info in infos), default=0) / 1000
+
+    def _after(self) -> Sequence[Json]:
+        """What stands behind the question; a question older than the newest messages has all of them behind it."""
+        if self.question is None:
+            return []
+        for index, message in enumerate(self.newest):
+            if message["info"]["id"] == self.question["info"]["id"]:
+                return self.newest[index + 1 :]
+        return self.newest
+
+    def _is_own(self, info: Json) -> bool:
+        return self.question is not None and info.get("parentID") == self.question["info"]["id"]
+
+
+def sight(reading: Reading) -> Sight:
+    """How far a turn has got."""
+    if reading.question is None:
+        return Sight(standing=Standing.ABSENT, **_totals(reading.session))
+    info = reading.answer["info"] if reading.answer else {}
+    parts = reading.answer["parts"] if reading.answer else []
+    return Sight(
+        standing=_standing(reading, info),
+        output="".join(part["text"] for part in parts if _is_said(part)),
+        error=_retrying(reading.status) if reading.at_work else _failure(info),
+        final=not reading.at_work and _is_final(info),
+        tool=_running_tool(parts) if reading.at_work else None,
+        **_totals(reading.session),
+    )
+
+
+def _standing(reading: Reading, info: Json) -> Standing:
+    if reading.at_work:
+        return Standing.OPEN
+    if info.get("error"):
+        return Standing.FAILED
+    return Standing.ANSWERED if _is_good(info) else Standing.STALLED
+
+
+def has_new_answer(before: Reading, now: Reading) -> bool:
+    """True where an assistant message stands that did not stand before."""
+    old = {message["info"]["id"] for message in before.newest}
+    return any(message["info"]["role"] == "assistant" and message["info"]["id"] not in old for message in now.newest)
+
+
+def hint(event: Json, tools: dict[SessionId, str]) -> Hint | None:
+    """What an event says to whoever waits; `tools` remembers the tool that runs in each session."""
+    payload: Json = event.get("payload") or {}
+    kind = payload.get("type", "")
+    properties: Json = payload.get("properties") or {}
+    part: Json = properties.get("part") or {}
+    info: Json = properties.get("info") or {}
+    named = properties.get("sessionID") or part.get("sessionID")
+    if not named or not kind.startswith(("session.", "message.", "permission.", "question.")):
+        return None
+    session = SessionId(named)
+    if part.get("type") == "tool":
+        _note_tool(session, part, tools)
+    turning = kind in TURNING or _ends_step(kind, properties, part, info)
+    return Hint(session=session, turning=turning, tool=tools.get(session))
+
+
+def refusal(event: Json) -> tuple[SessionId, str] | None:
+    """The session and the words of an error that may leave no trace in the messages (no such model)."""
+    payload: Json = event.get("payload") or {}
+    properties: Json = payload.get("properties") or {}
+    if payload.get("type") != "session.error" or not properties.get("sessionID"):
+        return None
+    return SessionId(properties["sessionID"]), _failure(properties) or "unknown error"
+
+
+def lines(messages: Sequence[Json]) -> tuple[Line, ...]:
+    """A transcript: what was said, and each tool call on a line of its own."""
+    return tuple(line for message in messages for line in _message_lines(message["info"], message["parts"]))
+
+
+def _message_lines(info: Json, parts: Sequence[Json]) -> list[Line]:
+    at = datetime.fromtimestamp(info["time"]["created"] / 1000, UTC).isoformat(timespec="milliseconds")
+    found: list[Line] = []
+    for part in parts:
+        if part["type"] == "text" and part["text"]:
+            found.append(Line(role=info["role"], text=part["text"], at=at))
+        elif part["type"] == "tool":
+            state = part["state"]
+            text = state.get("output") or state.get("error") or ""
+            found.append(Line(role="tool", text=text, at=at, tool=part["tool"], status=state["status"]))
+    if words := _failure(info):
+        found.append(Line(role=info["role"], text=words, at=at, status="error"))
+    return found
+
+
+def _is_answer(info: Json) -> bool:
+    """A summary is what a compaction leaves for the model to read, no answer."""
+    return info["role"] == "assistant" and not info.get("summary")
+
+
+def _is_good(info: Json) -> bool:
+    return bool(info.get("time", {}).get("completed")) and not info.get("error") and _is_finished(info)
+
+
+def _is_finished(info: Json) -> bool:
+    return bool(info.get("finish")) and info["finish"] not in UNFINISHED
+
+
+def _is_said(part: Json) -> bool:
+    return part["type"] == "text" and not part.get("synthetic") and not part.get("ignored")
+
+
+def _milliseconds(info: Json) -> int:
+    time = info["time"]
+    return int(time.get("completed") or time["created"])
+
+
+def _retrying(status: Json | None) -> str | None:
+    return status.get("message") if status and status["type"] == "retry" else None
+
+
+def _failure(info: Json) -> str | None:
+    error = info.get("error")
+    if not error:
+        return None
+    message = error.get("data", {}).get("message")
+    return str(message or error["name"])
+
+
+def _is_final(info: Json) -> bool:
+    error = info.get("error") or {}
+    return error.get("name") == "ProviderAuthError" or error.get("data", {}).get("statusCode") in FINAL_STATUSES
+
+
+def _running_tool(parts: Sequence[Json]) -> str | None:
+    running = [part["tool"] for part in parts if part["type"] == "tool" and part["state"]["status"] in RUNNING]
+    return running[-1] if running else None
+
+
+def _totals(session: Json) -> dict[str, Any]:
+    tokens = session.get("tokens") or {}
+    cache = tokens.get("cache") or {}
+    counted = [
+        tokens.get("input"),
+        tokens.get("output"),
+        tokens.get("reasoning"),
+        cache.get("read"),
+        cache.get("write"),
+    ]
+    return {"tokens": int(sum(count or 0 for count in counted)), "cost_usd": float(session.get("cost") or 0)}
+
+
+def _note_tool(session: SessionId, part: Json, tools: dict[SessionId, str]) -> None:
+    if part["state"]["status"] in RUNNING:
+        tools[session] = part["tool"]
+    else:
+        tools.pop(session, None)
+
+
+def _ends_step(kind: str, properties: Json, part: Json, info: Json) -> bool:
+    if kind == "session.status":
+        return bool(properties["status"]["type"] != "busy")
+    if kind == "message.part.updated":
+        return part.get("type") == "step-finish"
+    return kind == "message.updated" and info.get("role") == "assistant" and "completed" in info["time"]

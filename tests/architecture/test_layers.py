@@ -19,10 +19,10 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "model": {"errors"},
     "config": {"errors", "model"},
-    "verbs": {"errors", "model"},
+    "verbs": {"errors", "model", "store"},  # for the types of a transaction and a reading: decision 0002
     "routing": {"errors", "model"},
     "store": {"errors", "model"},
-    "commands": {"errors", "model", "store", "verbs", "routing"},
+    "commands": {"errors", "model", "store", "verbs", "routing", "prompts"},  # a turn is written whole: decision 0002
     "views": {"errors", "model", "store", "verbs", "routing"},
     "engine": {"errors", "model", "store", "verbs"},
     "hosts": OUTSIDE,
@@ -30,10 +30,12 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": OUTSIDE,
     "roster": OUTSIDE,
     "rehearsal": OUTSIDE,
+    "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers"},  # the readers: decision 0002
+    "home": {"errors"},
     "reconcilers": {"errors", "model", "config", "engine", "prompts", "hosts", "git"},
     "surfaces": SURFACE | {"surfaces.toolkits"},
     "surfaces.client": SURFACE,
-    "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts"},
+    "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
     "surfaces.cli": SCREEN | {"hub"},
     "surfaces.tui": SCREEN,
@@ -43,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
 # These may name commands and views, for `engine.execute(tasks.claim, …)`, but never call one.
 REFERS: dict[str, set[str]] = {
     "reconcilers": {"commands", "views"},
+    "facts": {"commands", "views"},
     "surfaces.toolkits": {"commands", "views"},
 }
 

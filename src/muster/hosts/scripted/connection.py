@@ -1,0 +1,76 @@
+"""A running scripted server, spoken to."""
+
+from collections.abc import AsyncIterator
+from math import inf
+
+import anyio
+
+from muster.errors import HostAway, HostFailed, SessionLost
+from muster.hosts.contract import Hint, ServerProcess, SessionWish, Sight, TurnWish
+from muster.hosts.scripted.server import Server
+from muster.hosts.scripted.sessions import Session
+from muster.model.facts import Line, Persona
+from muster.model.ids import SessionId
+
+HOST = "scripted"
+
+
+class ScriptedConnection:
+    """One generation of a server: when that is gone, it answers no more."""
+
+    def __init__(self, server: Server, process: ServerProcess, personas: tuple[Persona, ...]) -> None:
+        self._server = server
+        self._process = process
+        self._personas = {persona.name for persona in personas}
+
+    async def healthy(self) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return self._server.process == self._process
+
+    async def open_session(self, wish: SessionWish) -> SessionId:
+        await self._reach()
+        for session in self._server.sessions.values():
+            if session.wish.run == wish.run:
+                return session.id
+        return self._server.open(wish).id
+
+    async def send(self, wish: TurnWish) -> None:
+        session = await self._session(wish.session)
+        if wish.persona not in self._personas:
+            raise HostFailed(host=HOST, why=f"there is no persona {wish.persona} in {wish.directory}")
+        if asked := session.ask(wish):
+            self._server.work(session, asked)
+
+    async def look(self, wish: TurnWish) -> Sight:
+        return (await self._session(wish.session)).sight(wish.id)
+
+    async def abort(self, session: SessionId, directory: str) -> None:
+        await self._reach()
+        self._server.abort(session)
+
+    async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
+        return (await self._session(session)).lines()
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        send, receive = anyio.create_memory_object_stream[Hint](inf)
+        async with send, receive:
+            self._server.listeners.append(send)
+            try:
+                yield Hint(session=None, turning=True)
+                async for hint in receive:
+                    yield hint
+            finally:
+                self._server.listeners.remove(send)
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async def _reach(self) -> None:
+        if not await self.healthy():
+            raise HostAway(host=HOST, server=self._server.id, why="it has ended")
+
+    async def _session(self, session: SessionId) -> Session:
+        await self._reach()
+        if session not in self._server.sessions:
+            raise SessionLost(host=HOST, session=session)
+        return self._server.sessions[session]

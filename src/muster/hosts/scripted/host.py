@@ -1,0 +1,88 @@
+"""The scripted host: see the package."""
+
+import os
+import time
+from dataclasses import replace
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from muster.errors import Broken
+from muster.hosts.contract import ServerProcess, ServerWish
+from muster.hosts.scripted.connection import ScriptedConnection
+from muster.hosts.scripted.server import Server
+from muster.hosts.scripted.sessions import Play
+from muster.model.facts import Persona
+from muster.model.ids import RunId, ServerId
+
+VERSION = "1"
+BUILD = Persona(name="build", description="Does what the test says.", mode="primary", source="built-in")
+GENERAL = replace(BUILD, name="general", mode="subagent")
+
+
+class ScriptedHost:
+    """Plays agents. Enter it: the work goes on in its task group, and what a play raises comes out there.
+
+        async with ScriptedHost({"say hello": "hello"}) as host: …
+
+    `play` is an async function of the turn, or a table from a part of the prompt to its answer.
+    """
+
+    def __init__(self, play: Play, *, personas: tuple[Persona, ...] = (BUILD, GENERAL)) -> None:
+        self._play = play
+        self._offered = personas
+        self._servers: dict[ServerId, Server] = {}
+        self._ports = count(1)
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        tasks, self._tasks = self._entered(), None
+        tasks.cancel_scope.cancel()
+        return await tasks.__aexit__(kind, error, trace)
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    async def start(self, wish: ServerWish) -> ServerProcess:
+        await self.stop(wish.id)
+        process = ServerProcess(pid=os.getpid(), started_at=time.time(), port=next(self._ports), version=VERSION)
+        self._slot(wish.id).run(process)
+        return process
+
+    def connect(self, wish: ServerWish, process: ServerProcess) -> ScriptedConnection:
+        return ScriptedConnection(self._slot(wish.id), process, self._offered)
+
+    async def stop(self, server: ServerId) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._slot(server).die()
+
+    async def end_run(self, run: RunId) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def alive(self, process: ServerProcess) -> bool:
+        return any(server.process == process for server in self._servers.values())
+
+    def personas(self, directory: str) -> tuple[Persona, ...]:
+        return self._offered
+
+    def crash(self, server: ServerId) -> None:
+        """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
+        self._slot(server).die()
+
+    def _slot(self, server: ServerId) -> Server:
+        return self._servers.setdefault(server, Server(id=server, play=self._play, tasks=self._entered()))
+
+    def _entered(self) -> TaskGroup:
+        if self._tasks is None:
+            raise Broken(why="a scripted host is used outside of its `async with`")
+        return self._tasks

@@ -1,0 +1,110 @@
+"""Sessions in memory: what was asked, what was answered, and what is being worked on."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from anyio import CancelScope
+
+from muster.hosts.contract import SessionWish, Sight, Standing, TurnWish
+from muster.model.facts import Line
+from muster.model.ids import SessionId, TurnId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a turn comes to. With an `error` it failed, and `output` is what stood there until then."""
+
+    output: str = ""
+    error: str | None = None
+    final: bool = False
+    tokens: int = 10
+    cost_usd: float = 0.001
+
+
+Play: TypeAlias = Callable[[TurnWish], Awaitable[Reply]] | Mapping[str, Reply | str]
+
+
+async def perform(play: Play, wish: TurnWish) -> Reply:
+    """A table answers the first of its keys that stands in the prompt, and echoes the prompt where none does."""
+    if not isinstance(play, Mapping):
+        return await play(wish)
+    text = "\n".join(wish.parts)
+    found = next((reply for key, reply in play.items() if key in text), text)
+    return Reply(output=found) if isinstance(found, str) else found
+
+
+@dataclass(slots=True)
+class Asked:
+    """One turn of a session. `work` is there while somebody works on it."""
+
+    wish: TurnWish
+    at: str
+    reply: Reply | None = None
+    work: CancelScope | None = None
+
+    @property
+    def standing(self) -> Standing:
+        if self.work is not None:
+            return Standing.OPEN
+        if self.reply is None:
+            return Standing.STALLED
+        return Standing.FAILED if self.reply.error else Standing.ANSWERED
+
+
+@dataclass(slots=True)
+class Session:
+    """A conversation, with its turns in the order in which they came."""
+
+    id: SessionId
+    wish: SessionWish
+    turns: dict[TurnId, Asked] = field(default_factory=dict)
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    def ask(self, wish: TurnWish) -> Asked | None:
+        """The turn, if it is to be worked on now; None where it is answered or in work."""
+        asked = self.turns.setdefault(wish.id, Asked(wish=wish, at=_now()))
+        if asked.standing in (Standing.ANSWERED, Standing.OPEN):
+            return None
+        asked.reply = None
+        return asked
+
+    def settle(self, asked: Asked, reply: Reply) -> None:
+        asked.reply = reply
+        self.tokens += reply.tokens
+        self.cost_usd += reply.cost_usd
+
+    def interrupt(self, reply: Reply | None) -> None:
+        """End whatever is worked on: with a reply when it was aborted, without one when its server died."""
+        for asked in self.turns.values():
+            if asked.work is not None:
+                asked.work.cancel()
+                asked.work, asked.reply = None, reply
+
+    def sight(self, turn: TurnId) -> Sight:
+        asked = self.turns.get(turn)
+        reply = (asked.reply if asked else None) or Reply()
+        return Sight(
+            standing=asked.standing if asked else Standing.ABSENT,
+            output=reply.output,
+            error=reply.error,
+            final=reply.final,
+            tokens=self.tokens,
+            cost_usd=self.cost_usd,
+        )
+
+    def lines(self) -> tuple[Line, ...]:
+        found: list[Line] = []
+        for asked in self.turns.values():
+            found += [Line(role="user", text=part, at=asked.at) for part in asked.wish.parts]
+            if asked.reply and asked.reply.output:
+                found.append(Line(role="assistant", text=asked.reply.output, at=asked.at))
+            if asked.reply and asked.reply.error:
+                found.append(Line(role="assistant", text=asked.reply.error, at=asked.at, status="error"))
+        return tuple(found)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

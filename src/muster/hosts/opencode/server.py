@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
@@ -23,6 +24,7 @@ LISTENING = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)")
 START_SECONDS = 60
 LOOK_SECONDS = 0.05
 LAST_WORDS = 600
+REAP_SECONDS = 2
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Servers:
     """Starts servers, and holds those that are children of this process so that they can be reaped."""
 
     programs: Programs
-    _children: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     async def start(self, wish: ServerWish, env: Mapping[str, str], extra: Mapping[str, str]) -> ServerProcess:
         """End what is left of an earlier try, start, wait. Nothing runs when it raises or is cancelled."""
@@ -44,11 +46,13 @@ class Servers:
 
     async def stop(self, server: str) -> None:
         await end_marked(Mark(name=SERVER_MARK, value=server))
-        self.reap()
+        if child := self._children.pop(server, None):
+            await to_thread.run_sync(_reap, child)
 
     def reap(self) -> None:
-        """Forget the children that have ended, so that the OS can forget them too."""
-        self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+        """Let the OS forget the children that have ended by themselves."""
+        for child in self._children.values():
+            child.poll()
 
     async def _run(self, program: Program, wish: ServerWish, environment: dict[str, str]) -> ServerProcess:
         offset = await to_thread.run_sync(_prepare, wish)
@@ -66,7 +70,7 @@ class Servers:
         """Its output goes to a file, never to a pipe: a pipe breaks when the hub ends, a file does not."""
         with wish.log.open("ab") as log:
             child = _popen(program, wish, environment, log)
-        self._children[child.pid] = child
+        self._children[wish.id] = child
         return child
 
 
@@ -97,6 +101,11 @@ def _prepare(wish: ServerWish) -> int:
     wish.log.parent.mkdir(parents=True, exist_ok=True)
     wish.log.touch(mode=0o600)
     return wish.log.stat().st_size
+
+
+def _reap(child: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=REAP_SECONDS)
 
 
 def _started_at(pid: int) -> float:

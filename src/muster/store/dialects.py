@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 APPLICATION_ID = 0x4D535452  # "MSTR", in the file's header: https://www.sqlite.org/fileformat2.html#application_id
@@ -44,6 +45,16 @@ def in_transaction(connection: Connection) -> bool:
     """False when SQLite has rolled back by itself, as it does when the disk is full."""
     raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)  # what _engine made
     return raw.in_transaction
+
+
+def abandon(connection: Connection) -> None:
+    """Be in no transaction, whatever it takes: where ROLLBACK fails, the connection is made anew at its next use."""
+    try:
+        if in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK")
+    except DBAPIError as error:
+        connection.invalidate(error)
+        connection.rollback()  # lets SQLAlchemy reconnect; it reaches no database
 
 
 def _engine(path: Path, mode: str, pragmas: tuple[str, ...]) -> Engine:

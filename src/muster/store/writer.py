@@ -119,7 +119,7 @@ class Writer:
             head = journal.head(self._connection)
             self._connection.exec_driver_sql("COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
-            self._roll_back()
+            dialects.abandon(self._connection)
             refusal = _translated(error)
             for job in group:
                 job.refuse(refusal)
@@ -127,10 +127,6 @@ class Writer:
             for job in group:
                 job.answer()
             self._committed(head)
-
-    def _roll_back(self) -> None:
-        if dialects.in_transaction(self._connection):
-            self._connection.exec_driver_sql("ROLLBACK")
 
 
 def _translated(error: BaseException) -> BaseException:

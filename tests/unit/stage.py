@@ -1,0 +1,171 @@
+"""The spine in this process: a real SQLite file, the engine, a scripted host, and a clock that is moved by hand."""
+
+import hashlib
+import json
+import pkgutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from muster import commands, views
+from muster.engine import Engine
+from muster.errors import MusterError
+from muster.facts import readers
+from muster.hosts.contract import Host, ServerWish
+from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
+from muster.model.ceiling import Ceilings, Sharding
+from muster.model.event import Entry
+from muster.model.server import Server
+from muster.reconcilers.admission import AdmissionReconciler
+from muster.reconcilers.connections import Connections
+from muster.reconcilers.hosts import HostsReconciler
+from muster.reconcilers.runs import RunsReconciler
+from muster.store.database import open_database
+from muster.surfaces.tokens import Keyring
+from muster.verbs import Catalog
+
+VERB_MODULES = [
+    import_module(f"{package.__name__}.{found.name}")
+    for package in (commands, views)
+    for found in pkgutil.iter_modules(package.__path__)
+]
+WITHIN_SECONDS = 20
+NO_CEILINGS = Ceilings(total=0)
+ROOMY = Sharding()
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """One hub without its reconcilers (`at_work` adds them) and without its doors."""
+
+    path: Path
+    project: Path
+    clock: Clock
+    host: Host
+    connections: Connections
+    engine: Engine
+    keyring: Keyring
+
+    async def call(self, verb: str, actor: Actor = OPERATOR, /, **arguments: Any) -> dict[str, Any]:
+        return await self.engine.call(verb, actor, json.dumps(arguments))
+
+    async def spawn(self, *prompts: str, **rest: Any) -> dict[str, Any]:
+        agents = [{"role": "worker", "prompt": prompt} for prompt in prompts]
+        return await self.call("fleet.spawn", agents=agents, project=str(self.project), **rest)
+
+    async def settled(self, fleet_id: str) -> dict[str, Any]:
+        """The results of a fleet that is no longer running."""
+        results = await self.call("fleet.wait", fleet_id=fleet_id, timeout_seconds=WITHIN_SECONDS)
+        assert results["settled"], results
+        return results
+
+    async def events(self, name: str | None = None, **of: str) -> list[dict[str, Any]]:
+        page = await self.call("event.list", cursor=0, limit=500, **of)
+        return [entry for entry in page["events"] if name in (None, entry["name"])]
+
+    async def until(self, name: str, **body: Any) -> Entry:
+        """Wait for a fact, from the beginning of the journal."""
+        with anyio.fail_after(WITHIN_SECONDS):
+            async for entry in self.engine.watch(0):
+                if entry.name == name and body.items() <= {"agent": entry.agent, **entry.body}.items():
+                    return entry
+        raise AssertionError("the journal ended")
+
+
+@asynccontextmanager
+async def hub(folder: Path, host: Host, clock: Clock) -> AsyncIterator[Stage]:
+    """A hub on a state folder; entered again it is the hub after a restart."""
+    project = folder / "project"
+    project.mkdir(parents=True, exist_ok=True)
+    keyring = Keyring(b"k" * 32)
+    connections = Connections({host.name: host}, partial(_wish, folder, keyring))
+    with open_database(folder / "muster.db", clock) as database:
+        yield Stage(
+            path=folder / "muster.db",
+            project=project,
+            clock=clock,
+            host=host,
+            connections=connections,
+            engine=Engine(database, Catalog(VERB_MODULES), readers(host, connections)),
+            keyring=keyring,
+        )
+        await connections.aclose()
+
+
+@asynccontextmanager
+async def at_work(
+    stage: Stage,
+    *,
+    ceilings: Ceilings = NO_CEILINGS,
+    sharding: Sharding = ROOMY,
+    idle: timedelta = timedelta(minutes=2),
+) -> AsyncIterator[None]:
+    """The reconcilers, as the hub runs them."""
+    runs = RunsReconciler(stage.engine, stage.connections, tools=(), clock=stage.clock)
+    hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, clock=stage.clock)
+    admission = AdmissionReconciler(stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name)
+    async with anyio.create_task_group() as tasks:
+        for reconciler in (admission, hosts, runs):
+            tasks.start_soon(reconciler.run)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+def agent_actor(agent_id: str, fleet_id: str) -> Actor:
+    return Actor(kind=ActorKind.AGENT, agent=agent_id, fleet=fleet_id)
+
+
+async def server_rows(stage: Stage) -> list[Server]:
+    return await stage.engine.query(stage.engine.catalog["server.all"], SYSTEM, awake_only=False)
+
+
+def contents(path: Path) -> list[str]:
+    """Every table and row of a database, as SQL."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return list(connection.iterdump())
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def refused(code: str) -> Iterator[pytest.ExceptionInfo[MusterError]]:
+    """A refusal with this code."""
+    with pytest.raises(MusterError) as caught:
+        yield caught
+    assert caught.value.code == code, caught.value.to_json()
+
+
+def _wish(folder: Path, keyring: Keyring, server: Server) -> ServerWish:
+    return ServerWish(
+        id=server.id,
+        generation=server.generation,
+        folder=folder / "servers" / server.id,
+        log=folder / f"{server.id}.log",
+        hub_file=folder / "hub.json",
+        password=keyring.password(server.id, server.generation),
+        token=keyring.server(server.id, server.generation),
+    )

@@ -85,9 +85,8 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
             readers: SimpleQueue[Connection] = SimpleQueue()
             for _ in range(READERS):
                 readers.put(stack.enter_context(dialects.open_for_reading(path).connect()))
-        except (DBAPIError, sqlite3.Error, OSError) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise StateNotWritable(path=str(path), why=str(reason)) from error
+        except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
+            raise _refusal(path, error) from error
         watch = journal.Watch(head)
         writer = Writer(connection, _waker(watch))
         writer.start()
@@ -113,24 +112,30 @@ def _prepare(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise DatabaseForeign(path=str(path))
-    try:
-        with dialects.open_for_reading(path).connect() as connection:
+    with dialects.open_for_checking(path).connect() as connection:
+        if not dialects.is_blank(connection):
             _refuse_foreign(connection, path)
             _refuse_future(connection, path)
-            _refuse_damage(connection, path)
-    except DBAPIError as error:
-        raise DatabaseDamaged(path=str(path), why=str(error.orig)) from error
+        _refuse_damage(connection, path)
+
+
+def _refusal(path: Path, error: Exception) -> DatabaseDamaged | StateNotWritable:
+    reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    kind = DatabaseDamaged if dialects.blames_the_file(reason) else StateNotWritable
+    return kind(path=str(path), why=str(reason))
 
 
 def _refuse_foreign(connection: Connection, path: Path) -> None:
-    if connection.exec_driver_sql("PRAGMA application_id").scalar_one() != dialects.APPLICATION_ID:
+    if not dialects.is_claimed(connection):
         raise DatabaseForeign(path=str(path))
 
 
 def _refuse_future(connection: Connection, path: Path) -> None:
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
-    if found not in KNOWN:
-        raise DatabaseFromTheFuture(path=str(path), found=found, known=HEAD)
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    if len(found) != 1:
+        raise DatabaseDamaged(path=str(path), why=f"it names {len(found)} schemas")
+    if found[0] not in KNOWN:
+        raise DatabaseFromTheFuture(path=str(path), found=found[0], known=HEAD)
 
 
 def _refuse_damage(connection: Connection, path: Path) -> None:

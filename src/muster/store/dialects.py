@@ -12,6 +12,20 @@ from sqlalchemy.pool import NullPool
 APPLICATION_ID = 0x4D535452  # "MSTR", in the file's header: https://www.sqlite.org/fileformat2.html#application_id
 BUSY_MS = 5_000
 WRITING = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}")
+# https://www.sqlite.org/rescode.html: what has nothing to do with what the file holds.
+PASSING = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+PRIMARY = 0xFF  # the last byte of an extended code is the code that it extends
 READING = ("query_only=ON", f"busy_timeout={BUSY_MS}")
 
 
@@ -24,6 +38,12 @@ def open_for_reading(path: Path) -> Engine:
     return _engine(path, "ro", READING)
 
 
+def open_for_checking(path: Path) -> Engine:
+    """For a file that may not be ours: where no log stands beside it, nothing is put there either, not even a lock."""
+    alone = not path.with_name(f"{path.name}-wal").exists()
+    return _engine(path, "ro&immutable=1" if alone else "ro", READING)
+
+
 def create_file(path: Path) -> None:
     """Make an empty database file that nobody else may read."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -31,6 +51,24 @@ def create_file(path: Path) -> None:
 
 def claim_file(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def is_blank(connection: Connection) -> bool:
+    """True for a database without a table that nobody has claimed: a first start was cut short, or it is new."""
+    tables: int = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+    return _owner(connection) == 0 and tables == 0
+
+
+def is_claimed(connection: Connection) -> bool:
+    return _owner(connection) == APPLICATION_ID
+
+
+def blames_the_file(error: BaseException) -> bool:
+    """Whether the bytes are wrong, rather than this moment, the rights or the disk."""
+    if isinstance(error, UnicodeError):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & PRIMARY not in PASSING
 
 
 def begin(connection: Connection) -> None:
@@ -55,6 +93,11 @@ def abandon(connection: Connection) -> None:
     except DBAPIError as error:
         connection.invalidate(error)
         connection.rollback()  # lets SQLAlchemy reconnect; it reaches no database
+
+
+def _owner(connection: Connection) -> int:
+    owner: int = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    return owner
 
 
 def _engine(path: Path, mode: str, pragmas: tuple[str, ...]) -> Engine:

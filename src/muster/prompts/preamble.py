@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from muster.model.agent import Agent
 from muster.model.fleet import Fleet
-from muster.prompts.visible import visible
+from muster.visible import visible
 
 PEERS_NAMED = 20
 

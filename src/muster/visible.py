@@ -1,0 +1,23 @@
+"""Foreign text made safe to show: in a terminal, a log, a title, or one line of a prompt."""
+
+import unicodedata
+
+HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # controls, bidi and other format marks, private use, line separators
+WHOLE = "\n\t\u200c\u200d"  # what a text of several lines is made of; the joiners belong to scripts and emoji
+
+
+def visible(text: str, limit: int | None = 200, *, keep: str = "") -> str:
+    """One line: what could move a cursor, start an escape sequence or reverse the writing is shown as an escape.
+
+    `keep=WHOLE, limit=None` leaves a whole text its lines.
+    """
+    shown = "".join(_escaped(letter) if _is_hidden(letter, keep) else letter for letter in text[:limit])
+    return shown if limit is None or len(text) <= limit else f"{shown}…"
+
+
+def _is_hidden(letter: str, keep: str) -> bool:
+    return unicodedata.category(letter) in HIDDEN and letter not in keep
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")

@@ -35,7 +35,7 @@ class Queue:
         due = time.monotonic() + after
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
-            self._changed.set()
+            self._wake()
 
     def add_missing(self, key: str) -> None:
         """Look at a key that nobody works on and nobody has asked for."""
@@ -52,13 +52,17 @@ class Queue:
                 del self._due[key]
                 self._busy.add(key)
                 return key
-            self._changed = anyio.Event()
             with anyio.move_on_after(None if key is None else ready[key] - now):
                 await self._changed.wait()
 
     def done(self, key: str) -> None:
         self._busy.discard(key)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Every taker looks again: which of them gets a key is settled in `take`."""
         self._changed.set()
+        self._changed = anyio.Event()
 
 
 class Reconciler(ABC):
@@ -97,17 +101,24 @@ class Reconciler(ABC):
         """Called once, with the group that lives as long as the reconciler."""
 
     async def _follow(self, head: int) -> None:
-        async for entry in self.engine.watch(head):
-            for key in await self.concerned(entry):
-                self.queue.add(key)
+        """Survives a journal that cannot be read for a while; what it misses then, the resync finds."""
+        while True:
+            try:
+                async for entry in self.engine.watch(head):
+                    head = entry.cursor
+                    for key in await self.concerned(entry):
+                        self.queue.add(key)
+            except Exception as error:
+                self._log("reconciler.follow_failed", error)
+                await anyio.sleep(FIRST_BACKOFF)
 
     async def _resync(self) -> None:
         while True:
             try:
                 for key in await self.keys():
                     self.queue.add_missing(key)
-            except MusterError as error:
-                log.warning("reconciler.resync_failed reconciler=%s error=%s", type(self).__name__, error)
+            except Exception as error:
+                self._log("reconciler.resync_failed", error)
             await anyio.sleep(RESYNC_SECONDS)
 
     async def _work(self) -> None:
@@ -126,16 +137,14 @@ class Reconciler(ABC):
             again: float | None = await self.reconcile(key)
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            expected = isinstance(error, MusterError)
-            log.log(
-                logging.WARNING if expected else logging.ERROR,
-                "reconciler.failed reconciler=%s key=%s failures=%d error=%s",
-                type(self).__name__,
-                key,
-                failures,
-                error,
-                exc_info=not expected,
-            )
+            self._log("reconciler.failed", error, key=key, failures=failures)
             return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LAST_BACKOFF)
         self._failures.pop(key, None)
         return again
+
+    def _log(self, event: str, error: Exception, **facts: object) -> None:
+        """A refusal of ours is a line; anything else is a bug, and comes with its trace."""
+        expected = isinstance(error, MusterError)
+        told = "".join(f" {name}={value}" for name, value in facts.items())
+        level = logging.WARNING if expected else logging.ERROR
+        log.log(level, "%s reconciler=%s%s error=%s", event, type(self).__name__, told, error, exc_info=not expected)

@@ -73,7 +73,7 @@ class Hub:
         """Where the hub answers now. Raises NoHub."""
         return Address.read(self.home)
 
-    def call(self, verb: str, *, request_id: str | None = None, **arguments: Any) -> Json:
+    def call(self, verb: str, /, *, request_id: str | None = None, **arguments: Any) -> Json:
         """Do something. With a `request_id` a call that was cut off is sent again; it is done once all the same.
 
         Raises the error that the hub answers, with the hub's own words, or Unavailable when it went away.
@@ -82,7 +82,7 @@ class Hub:
             return self._post(verb, arguments, resend=False)
         return self._post(verb, arguments | {"request_id": request_id}, resend=True)
 
-    def ask(self, verb: str, **arguments: Any) -> Json:
+    def ask(self, verb: str, /, **arguments: Any) -> Json:
         """Ask a view: nothing changes, so a call that was cut off is asked again."""
         return self._post(verb, arguments, resend=True)
 

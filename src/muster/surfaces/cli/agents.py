@@ -1,0 +1,42 @@
+"""Personas there are, and the end of one agent."""
+
+import click
+
+from muster.surfaces.cli.fleets import ended_text, new_request_id
+from muster.surfaces.cli.output import Json, json_option, show
+from muster.surfaces.cli.text import table
+from muster.surfaces.client import Hub
+
+
+@click.group()
+def agents() -> None:
+    """The personas that agents can be, and single agents."""
+
+
+@agents.command("list")
+@click.argument("query", nargs=-1)
+@click.option("--limit", type=int, default=500, show_default=True, help="At most so many.")
+@json_option
+def list_(query: tuple[str, ...], limit: int, *, as_json: bool) -> None:
+    """List the personas of this project; QUERY looks in names and descriptions."""
+    asked = {"query": " ".join(query)} if query else {}
+    show(Hub.find().ask("persona.list", limit=limit, **asked), as_json=as_json, text=_text)
+
+
+@agents.command()
+@click.argument("agent_id", metavar="AGENT")
+@click.option("--reason", help="Why; told with the agent.")
+@json_option
+def cancel(agent_id: str, reason: str | None, *, as_json: bool) -> int:
+    """End one agent for good. What it said so far is kept."""
+    why = {} if reason is None else {"reason": reason}
+    answer = Hub.find().call("agent.cancel", request_id=new_request_id(), agent_id=agent_id, **why)
+    show(answer, as_json=as_json, text=ended_text)
+    return 0 if answer["settled"] else 1
+
+
+def _text(answer: Json) -> str:
+    if not answer["agents"]:
+        return "No persona fits."
+    rows = [[row["name"], row["mode"], row["source"], row["description"]] for row in answer["agents"]]
+    return table(["NAME", "MODE", "SOURCE", "DESCRIPTION"], rows)

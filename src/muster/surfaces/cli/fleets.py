@@ -1,0 +1,256 @@
+"""Fleets: spawned, listed, waited for, cancelled."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from muster.errors import BadValue, InvalidInput, NotFound
+from muster.surfaces.cli.output import Json, json_option, note, progress, show, whole
+from muster.surfaces.cli.text import age, count, counts, duration, money, table
+from muster.surfaces.client import Hub
+from muster.visible import visible
+
+SLICE_SECONDS = 600.0  # of waiting, in one call
+WATCHED_SLICE_SECONDS = 2.0  # where somebody looks at the progress
+LONGEST_SECONDS = 3600.0
+ACTIVE = {"queued", "starting", "working"}
+
+persona_option = click.option("--agent", "persona", metavar="PERSONA", help="The persona; `muster agents list`.")
+model_option = click.option("--model", metavar="PROVIDER/MODEL", help="The model; else the persona's own.")
+
+
+@click.group()
+def fleet() -> None:
+    """Agents with one purpose, at work in parallel."""
+
+
+@fleet.command()
+@click.argument("tasks", metavar="[ROLE=PROMPT]...", nargs=-1)
+@persona_option
+@model_option
+@click.option("--name", help="What the fleet is called; else its first roles.")
+@click.option("--project", type=click.Path(), metavar="DIR", help="Where the agents work; else here.")
+@click.option(
+    "--file", "file", metavar="FILE", help='JSON: {"agents": […]} or a list of agents; - reads it from stdin.'
+)
+@click.option("--wait", "is_waited_for", is_flag=True, help="Wait, and print what each agent answered.")
+@json_option
+def spawn(
+    tasks: tuple[str, ...],
+    persona: str | None,
+    model: str | None,
+    name: str | None,
+    project: str | None,
+    file: str | None,
+    *,
+    is_waited_for: bool,
+    as_json: bool,
+) -> int:
+    """Start one agent for each ROLE=PROMPT. ROLE=@FILE reads the prompt from a file, ROLE=@- from stdin.
+
+    --agent and --model are those of every agent given as ROLE=PROMPT. With --wait the exit code is that of
+    `muster fleet wait`.
+    """
+    wish = _from_file(file) if file is not None else {"agents": []}
+    wish["agents"] = wish["agents"] + [wished(task, persona, model) for task in tasks]
+    if not wish["agents"]:
+        raise InvalidInput(why="No agent was asked for: give ROLE=PROMPT, or --file.")
+    wish |= _given(name=name, project=None if project is None else str(Path(project).absolute()))
+    hub = Hub.find()
+    spawned = hub.call("fleet.spawn", request_id=new_request_id(), **wish)
+    for said in spawned["notes"]:
+        note(f"note: {whole(said)}")
+    if is_waited_for:
+        return _wait(hub, spawned["fleet_id"], timeout=None, until="all", as_json=as_json)
+    show(spawned, as_json=as_json, text=lambda answer: _spawned_text(answer, wish["agents"]))
+    return 0
+
+
+@fleet.command("list")
+@click.option("--status", help="Only fleets that are running, complete, failed or cancelled.")
+@click.option("--limit", type=int, default=50, show_default=True, help="At most so many.")
+@json_option
+def list_(status: str | None, limit: int, *, as_json: bool) -> None:
+    """List fleets, newest first."""
+    show(Hub.find().ask("fleet.list", limit=limit, **_given(status=status)), as_json=as_json, text=fleets_text)
+
+
+@fleet.command()
+@click.argument("fleet_id", metavar="[FLEET]", required=False)
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this.")
+@click.option("--any", "any_one", is_flag=True, help="Wait only until one more agent is through.")
+@json_option
+def wait(fleet_id: str | None, timeout: float | None, *, any_one: bool, as_json: bool) -> int:
+    """Wait for a fleet (the newest one, unless it is named) and print what each agent answered, in order.
+
+    Exit code 0: the fleet is complete (with --any: one more agent is through, and nothing failed). 1: it failed or was
+    cancelled, or the time was up.
+    """
+    hub = Hub.find()
+    return _wait(hub, fleet_id or newest(hub), timeout=timeout, until="any" if any_one else "all", as_json=as_json)
+
+
+@fleet.command()
+@click.argument("fleet_id", metavar="[FLEET]", required=False)
+@click.option("--reason", help="Why; told with the fleet.")
+@json_option
+def cancel(fleet_id: str | None, reason: str | None, *, as_json: bool) -> int:
+    """End a fleet for good (the one that runs, unless it is named). What was said so far is kept."""
+    hub = Hub.find()
+    answer = hub.call(
+        "fleet.cancel", request_id=new_request_id(), fleet_id=fleet_id or _only_running(hub), **_given(reason=reason)
+    )
+    show(answer, as_json=as_json, text=ended_text)
+    return 0 if answer["settled"] else 1
+
+
+@fleet.command()
+@click.argument("fleet_id", metavar="FLEET")
+@click.argument("task", metavar="ROLE=PROMPT")
+@persona_option
+@model_option
+@click.option("--name", help="What the agent is called; else its role.")
+@json_option
+def attach(
+    fleet_id: str, task: str, persona: str | None, model: str | None, name: str | None, *, as_json: bool
+) -> None:
+    """Add an agent to a fleet, at work or quiet."""
+    wish = wished(task, persona, model) | _given(name=name)
+    answer = Hub.find().call("agent.attach", request_id=new_request_id(), fleet_id=fleet_id, **wish)
+    show(answer, as_json=as_json, text=lambda told: f"{told['agent_id']}  {visible(told['name'])}")
+
+
+def new_request_id() -> str:
+    """Makes a call that is sent again one call."""
+    return os.urandom(16).hex()
+
+
+def wished(task: str, persona: str | None, model: str | None) -> Json:
+    """`ROLE=PROMPT` as an agent; `@@` at the beginning of a prompt stands for `@`."""
+    role, parted, prompt = task.partition("=")
+    if not parted:
+        raise BadValue(field="ROLE=PROMPT", expected="a role, =, and a prompt", got=visible(task, limit=60))
+    if prompt.startswith("@@"):
+        prompt = prompt[1:]
+    elif prompt.startswith("@"):
+        prompt = _read(prompt[1:])
+    return {"role": role, "prompt": prompt} | _given(agent=persona, model=model)
+
+
+def newest(hub: Hub) -> str:
+    """The fleet that is meant where none is named; said on standard error."""
+    found = hub.ask("fleet.list", limit=1)["fleets"]
+    if not found:
+        raise NotFound(kind="fleet", id="yet", hint="Spawn one: muster fleet spawn ROLE=PROMPT.")
+    note(f"fleet {found[0]['fleet_id']}, the newest ({visible(found[0]['name'])})")
+    return str(found[0]["fleet_id"])
+
+
+def fleets_text(answer: Json) -> str:
+    if not answer["fleets"]:
+        return "No fleets."
+    head = ["FLEET", "STATUS", "AGENTS", "TOKENS", "COST", "AGE", "NAME", "PROJECT"]
+    rows = [
+        [row["fleet_id"], row["status"], counts(row["agents"]), count(row["tokens"]), money(row["cost_usd"]),
+         age(row["created_at"]), row["name"], row["project"]]
+        for row in answer["fleets"]
+    ]  # fmt: skip
+    return table(head, rows, right=frozenset({"TOKENS", "COST", "AGE"}))
+
+
+def ended_text(answer: Json) -> str:
+    name = answer.get("agent_id") or answer["fleet_id"]
+    return f"{name}  {answer['status']}" + ("" if answer["settled"] else "  (still ending)")
+
+
+def _spawned_text(answer: Json, agents: list[Json]) -> str:
+    rows = [f"  {agent}  {visible(wish['role'])}" for agent, wish in zip(answer["agent_ids"], agents, strict=True)]
+    return "\n".join([answer["fleet_id"], *rows])
+
+
+def _only_running(hub: Hub) -> str:
+    found = [row["fleet_id"] for row in hub.ask("fleet.list", status="running", limit=2)["fleets"]]
+    if len(found) != 1:
+        what = "none runs" if not found else "more than one runs"
+        raise InvalidInput(why=f"Name the fleet: {what}. `muster fleet list` shows them.")
+    note(f"fleet {found[0]}, the only one that runs")
+    return str(found[0])
+
+
+# ── waiting ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wait(hub: Hub, fleet_id: str, *, timeout: float | None, until: str, as_json: bool) -> int:
+    answer = _waited(hub, fleet_id, timeout, until)
+    progress("")
+    show(answer, as_json=as_json, text=results_text)
+    if not answer["settled"]:
+        note(f"Not through within {timeout:g} s; `muster fleet wait {fleet_id}` waits on.")
+        return 1
+    return 0 if answer["status"] in {"complete", "running"} else 1
+
+
+def _waited(hub: Hub, fleet_id: str, timeout: float | None, until: str) -> Json:
+    """In slices, so that there is something to show meanwhile, and no longest wait."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    piece = WATCHED_SLICE_SECONDS if sys.stderr.isatty() else SLICE_SECONDS
+    piece = LONGEST_SECONDS if until == "any" else piece  # `any` counts from the beginning of a call
+    while True:
+        left = piece if deadline is None else max(0.0, deadline - time.monotonic())
+        answer = hub.ask("fleet.wait", fleet_id=fleet_id, timeout_seconds=min(left, piece), until=until)
+        if answer["settled"] or (left <= piece and deadline is not None):
+            return answer
+        through = sum(result["status"] not in ACTIVE for result in answer["results"])
+        progress(f"{through} of {len(answer['results'])} agents through")
+
+
+def results_text(answer: Json) -> str:
+    """Every agent's output, whole, then the fleet on one line."""
+    results = answer["results"]
+    longest = max((result["duration_ms"] or 0 for result in results), default=0)
+    statuses = counts(Counter(result["status"] for result in results))
+    return "\n\n".join(
+        [*map(_result_text, results), f"{answer['fleet_id']}  {answer['status']}  {statuses}  {duration(longest)}"]
+    )
+
+
+def _result_text(result: Json) -> str:
+    figures = [result["status"], duration(result["duration_ms"]), f"{count(result['tokens'])} tokens"]
+    head = " · ".join([visible(result["name"]), *figures, money(result["cost_usd"])])
+    body = whole(result["output"].rstrip("\n")) if result["output"] else "(no output)"
+    if result["partial"]:
+        body += "\n(cut off here)"
+    if result["error"]:
+        body += f"\nerror: {whole(result['error'])}"
+    return f"── {head}\n{body}"
+
+
+# ── reading what is wished ───────────────────────────────────────────────────────────────────────
+
+
+def _from_file(name: str) -> Json:
+    try:
+        told = json.loads(_read(name))
+    except ValueError as error:
+        raise InvalidInput(why=f"{name} is not JSON: {error}.") from error
+    wish = {"agents": told} if isinstance(told, list) else told
+    if not isinstance(wish, dict) or not isinstance(wish.get("agents"), list):
+        raise InvalidInput(why=f'{name} is neither a list of agents nor {{"agents": […]}}.')
+    return wish
+
+
+def _read(name: str) -> str:
+    """A file's text; `-` is standard input."""
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(why=f"{name} cannot be read: {error}.") from error
+
+
+def _given(**options: object) -> Json:
+    return {name: value for name, value in options.items() if value is not None}

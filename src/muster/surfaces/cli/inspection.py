@@ -1,0 +1,118 @@
+"""A fleet as it stands, and as it goes on."""
+
+import click
+
+from muster.surfaces.cli.fleets import fleets_text, newest
+from muster.surfaces.cli.journal import event_line
+from muster.surfaces.cli.output import Json, json_option, show, whole
+from muster.surfaces.cli.text import age, clock, count, money, table
+from muster.surfaces.client import Hub
+from muster.visible import visible
+
+LAST_LINES = 3
+RIGHT = frozenset({"RUNS", "TOKENS", "COST", "LAST"})
+
+
+@click.command()
+@click.argument("fleet_id", metavar="[FLEET]", required=False)
+@click.option("--events", "past", type=click.IntRange(min=0), default=0, metavar="N", help="The last N events too.")
+@click.option("--follow", "is_followed", is_flag=True, help="Go on with what happens, until the fleet is quiet.")
+@json_option
+def inspect(fleet_id: str | None, past: int, *, is_followed: bool, as_json: bool) -> None:
+    """Show who is at what in a fleet; without one, list the fleets.
+
+    --follow and --events take the newest fleet where none is named.
+    """
+    hub = Hub.find()
+    if fleet_id is None and not is_followed and not past:
+        show(hub.ask("fleet.list"), as_json=as_json, text=fleets_text)
+        return
+    fleet_id = fleet_id or newest(hub)
+    if is_followed and not as_json:
+        _follow(hub, fleet_id)
+    elif is_followed:
+        _wait_until_quiet(hub, fleet_id)
+    show(_look(hub, fleet_id, past), as_json=as_json, text=_text)
+
+
+def _look(hub: Hub, fleet_id: str, past: int = 0) -> Json:
+    state = hub.ask("fleet.status", fleet_id=fleet_id, full=True)
+    if past:
+        state["events"] = hub.ask("event.list", fleet_id=fleet_id, limit=past)["events"]
+    return state
+
+
+def _follow(hub: Hub, fleet_id: str) -> None:
+    """The fleet as it is, then a line for each thing that happens, until nothing more will by itself."""
+    cursor = hub.ask("event.list", limit=1)["cursor"]
+    state = _look(hub, fleet_id)
+    if state["fleet"]["status"] != "running":
+        return
+    click.echo(_text(state) + "\n")
+    names = {agent["agent_id"]: agent["name"] for agent in state["agents"]}
+    for event in hub.events(after=cursor, fleet=fleet_id):
+        if event["name"] == "agent.attached":
+            names[event["agent"]] = event["body"]["name"]
+        if words := _words(event):
+            click.echo(f"{clock(event['at'])}  {visible(names.get(event['agent'], '')):16}  {words}")
+        if event["name"] == "fleet.quieted":
+            click.echo()
+            return
+
+
+def _wait_until_quiet(hub: Hub, fleet_id: str) -> None:
+    while not hub.ask("fleet.wait", fleet_id=fleet_id, timeout_seconds=600.0)["settled"]:
+        pass
+
+
+def _words(event: Json) -> str | None:
+    """What an event means to somebody who watches; None: nothing."""
+    body = event["body"]
+    match event["name"]:
+        case "run.admitted":
+            return "starts"
+        case "turn.sent":
+            return "has its task"
+        case "agent.moved" if body["tool"]:
+            return f"uses {visible(body['tool'])}"
+        case "run.ended":
+            return f"{body['outcome']}{': ' + visible(body['error']) if body['error'] else ''}"
+        case "agent.attached":
+            return "joins"
+        case "agent.cancelled" | "fleet.cancelled":
+            return "is cancelled"
+        case "fleet.quieted":
+            return f"the fleet is {body['status']}"
+    return None
+
+
+def _text(state: Json) -> str:
+    parts = [_head(state["fleet"]), _agents_table(state["agents"]), *map(_end_of_output, state["agents"])]
+    if "events" in state:
+        parts.append("\n".join(map(event_line, state["events"])))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(fleet: Json) -> str:
+    figures = [f"{count(fleet['tokens'])} tokens", money(fleet["cost_usd"]), f"{age(fleet['created_at'])} old"]
+    words = [fleet["fleet_id"], visible(fleet["name"]), fleet["status"], visible(fleet["project"]), *figures]
+    return "  ".join(words) + (f"\nreason: {visible(fleet['reason'])}" if fleet["reason"] else "")
+
+
+def _agents_table(agents: list[Json]) -> str:
+    rows = [
+        [agent["agent_id"], agent["name"], agent["status"], agent["runs"], agent["tool"], count(agent["tokens"]),
+         money(agent["cost_usd"]), age(agent["last_activity_at"])]
+        for agent in agents
+    ]  # fmt: skip
+    return table(["AGENT", "NAME", "STATUS", "RUNS", "TOOL", "TOKENS", "COST", "LAST"], rows, right=RIGHT)
+
+
+def _end_of_output(agent: Json) -> str | None:
+    """The last lines of what an agent said, or why it failed."""
+    said = agent["error"] or agent["output"]
+    if not said:
+        return None
+    lines = whole(said).strip().splitlines()[-LAST_LINES:]
+    shown = "\n".join(f"  {visible(line, limit=160, keep=chr(9))}" for line in lines)
+    return f"{visible(agent['name'])}{' (error)' if agent['error'] else ''}:\n{shown}"

@@ -68,21 +68,21 @@ class McpDoor:
         )
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        try:
-            answer = await self._answer(context, params)
-        except MusterError as error:
-            return _result(error.to_json(), is_error=True)
-        return _result(answer, is_error=False)
-
-    async def _answer(self, context: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
-        actor, toolkits = self._asked(context)
-        tool = next(iter(toolkits)).tool(params.name, actor)
-        raw = json.dumps(params.arguments or {})
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tell_progress, context)
-            answer = await self._engine.call(tool.verb.name, actor, raw)
+            # An error must not leave the group: it would come out wrapped in an ExceptionGroup.
+            result = await self._result(context, params)
             tasks.cancel_scope.cancel()
-        return answer
+        return result
+
+    async def _result(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        try:
+            actor, toolkits = self._asked(context)
+            tool = next(iter(toolkits)).tool(params.name, actor)
+            answer = await self._engine.call(tool.verb.name, actor, json.dumps(params.arguments or {}))
+        except MusterError as error:
+            return _told(error.to_json(), is_error=True)
+        return _told(answer, is_error=False)
 
     def _asked(self, context: Context) -> tuple[Actor, list[Toolkit]]:
         """The caller, and the toolkits that its URL asks for (`?toolkits=mesh`, the default)."""
@@ -107,6 +107,6 @@ async def _tell_progress(context: Context) -> None:
         )
 
 
-def _result(answer: dict[str, Any], *, is_error: bool) -> types.CallToolResult:
+def _told(answer: dict[str, Any], *, is_error: bool) -> types.CallToolResult:
     text = json.dumps(answer, ensure_ascii=False)
     return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=answer, is_error=is_error)

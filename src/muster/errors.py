@@ -241,6 +241,12 @@ class DatabaseForeign(Unavailable):
     next = "Move it away, or set MUSTER_HOME to another folder. The file was not touched."
 
 
+class KeyDamaged(Unavailable):
+    code = "key_damaged"
+    says = "{path} does not hold a key of {expected} bytes."
+    next = "Move it away to have a new one made; every token made with it is void then."
+
+
 class StateNotWritable(Unavailable):
     code = "state_not_writable"
     says = "{path} cannot be written: {why}."

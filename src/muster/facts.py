@@ -32,7 +32,8 @@ def readers(host: Host, connections: Connections) -> Mapping[type, Reader]:
 
 async def read_place(host: Host, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Place:
     """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
-    directory: str | None = arguments.get("project") or actor.directory
+    asked: str | None = arguments.get("project")
+    directory = actor.directory if asked is None else asked
     if "fleet_id" in arguments:
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
     if directory is None:
@@ -56,8 +57,15 @@ async def read_transcript(
 
 def _place(host: Host, directory: str) -> Place:
     path = Path(directory)
-    if not path.is_absolute() or not path.is_dir():
-        raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory)
+    if not path.is_absolute() or not _is_directory(path):
+        raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
     path = path.resolve()
     top = top_level(path)
     return Place(directory=str(path), project=str(top or path), git=top is not None, personas=host.personas(str(path)))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False

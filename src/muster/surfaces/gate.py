@@ -4,7 +4,7 @@ The order is fixed: Host and Origin (a page in the user's browser must not get f
 route, then the body. `GET /healthz` alone needs no token. CORS headers are never sent.
 """
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -58,15 +58,16 @@ class Gate:
 
 def _require_loopback(headers: Headers) -> None:
     host = headers.get("host", "")
-    if _name(f"//{host}") not in LOOPBACK:
+    if _split(f"//{host}").hostname not in LOOPBACK:
         raise Denied(why="The Host header does not name this machine.", hint="Call the hub by the URL in hub.json.")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _split(origin).netloc != host:
         raise Denied(why="A page of another origin may not call the hub.", hint="Open the hub's own URL.")
 
 
-def _name(url: str) -> str | None:
+def _split(url: str) -> SplitResult:
+    """Its parts; none where it is no URL."""
     try:
-        return urlsplit(url).hostname
+        return urlsplit(url)
     except ValueError:
-        return None
+        return urlsplit("")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from muster.errors import Unauthenticated
+from muster.errors import KeyDamaged, Unauthenticated
 from muster.model.actor import ActorKind
 from muster.model.ids import AgentId, ServerId
 
 HUB = "hub"
 KEY_BYTES = 32
+BEARERS = frozenset({ActorKind.OPERATOR, ActorKind.AGENT, ActorKind.SERVER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +34,13 @@ class Keyring:
 
     @classmethod
     def at(cls, file: Path) -> "Keyring":
-        """The key in a file (0600); made where there is none."""
+        """The key in a file (0600); made where there is none. Raises KeyDamaged."""
         if not file.exists():
-            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(secrets.token_bytes(KEY_BYTES))
-        return cls(file.read_bytes())
+            _make_key(file)
+        key = file.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise KeyDamaged(path=str(file), expected=KEY_BYTES)
+        return cls(key)
 
     def operator(self) -> str:
         return self._token(ActorKind.OPERATOR, HUB, 0)
@@ -58,7 +60,10 @@ class Keyring:
         subject, _, mac = token.rpartition(".")
         if not hmac.compare_digest(self._mac(subject).encode(), mac.encode()):
             raise Unauthenticated(why="it is not one of this hub's")
-        kind, id, generation = subject.split(".")
+        kind, _, rest = subject.partition(".")
+        if kind not in BEARERS:
+            raise Unauthenticated(why="a host server's password is no token")
+        id, _, generation = rest.rpartition(".")
         return Claim(kind=ActorKind(kind), id=id, generation=int(generation))
 
     def _token(self, kind: ActorKind, id: str, generation: int) -> str:
@@ -67,3 +72,12 @@ class Keyring:
 
     def _mac(self, subject: str) -> str:
         return hmac.new(self._key, subject.encode(), sha256).hexdigest()
+
+
+def _make_key(file: Path) -> None:
+    """Whole or not at all: under half a key, or none, anybody could sign."""
+    draft = file.with_name(f"{file.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
+        opened.write(secrets.token_bytes(KEY_BYTES))
+    draft.replace(file)

@@ -9,8 +9,18 @@ import httpx2
 import psutil
 import pytest
 
-from contract.hosts.stages import OPENCODE, opencode_stage, server_wish, serving, user_environment
+from contract.hosts.stages import (
+    OPENCODE,
+    WITHIN_SECONDS,
+    opencode_stage,
+    server_wish,
+    serving,
+    settled,
+    user_environment,
+)
+from contract.hosts.test_hosts import ENDED, session_wish, turn_wish
 from muster.errors import HostFailed, HostMissing, HostVersionUnknown
+from muster.hosts.contract import Standing
 from muster.hosts.opencode.host import OpenCodeHost
 
 pytestmark = [
@@ -84,7 +94,7 @@ async def test_server_has_its_own_files_and_no_open_door(tmp_path):
         assert "listening on" in served.wish.log.read_text()
         assert stat.S_IMODE((folder / "bridge.token").stat().st_mode) == 0o600
         assert (folder / "opencode.db").exists()
-        assert [path for path in (tmp_path / "home").rglob("*.db")] == []
+        assert list((tmp_path / "home").rglob("*.db")) == []
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{served.process.port}") as http:
             assert (await http.get("/session")).status_code == httpx2.codes.UNAUTHORIZED
 
@@ -94,6 +104,45 @@ async def test_another_password_is_not_the_server_that_was_started(tmp_path):
         stranger = stage.host.connect(replace(served.wish, password="another"), served.process)
         assert not await stranger.healthy()
         await stranger.aclose()
+
+
+async def test_abort_while_the_provider_is_waited_for_ends_the_turn(tmp_path, directory):
+    limited = "agents: [{steps: [{say: late, status: 429}]}]"
+    async with opencode_stage(tmp_path / "home", limited) as stage, serving(stage, tmp_path / "server") as served:
+        turn = turn_wish(await served.connection.open_session(session_wish(directory)), directory, "go")
+        await served.connection.send(turn)
+        with anyio.fail_after(WITHIN_SECONDS):
+            while (seen := await served.connection.look(turn)).error is None:
+                await anyio.sleep(0.05)
+        assert seen.standing is Standing.OPEN
+        await served.connection.abort(turn.session, turn.directory)
+        with anyio.fail_after(2):
+            seen = await settled(served.connection, turn, *ENDED)
+    assert (seen.standing, seen.error) == (Standing.FAILED, "Aborted")
+
+
+async def test_configuration_that_the_program_refuses_is_said_with_its_place(tmp_path, directory):
+    (directory / "opencode.json").write_text('{"agent": {"a": {"mode": "nonsense"}}}')
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        with pytest.raises(HostFailed, match=r"opencode\.json agent\.a\.mode"):
+            await served.connection.open_session(session_wish(directory))
+
+
+async def test_directory_with_foreign_letters_is_worked_in(tmp_path):
+    directory = tmp_path / "ünï 100% 日本"
+    directory.mkdir()
+    command = "agents: [{steps: [{call: {tool: bash, arguments: {command: pwd}}}, {say: '${bash}'}]}]"
+    async with opencode_stage(tmp_path / "home", command) as stage, serving(stage, tmp_path / "server") as served:
+        turn = turn_wish(await served.connection.open_session(session_wish(directory)), directory, "go")
+        await served.connection.send(turn)
+        seen = await settled(served.connection, turn, *ENDED)
+    assert seen.output.strip() == str(directory)
+
+
+async def test_directory_that_the_program_would_mistake_for_another_is_refused(tmp_path):
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        with pytest.raises(HostFailed):
+            await served.connection.open_session(session_wish(tmp_path / "a%20b"))
 
 
 async def test_personas_are_those_that_the_real_program_offers(tmp_path, directory):
@@ -111,7 +160,7 @@ async def test_personas_are_those_that_the_real_program_offers(tmp_path, directo
     }
     own = offered.keys() - {"build", "plan", "general", "explore"}
     assert {name: offered[name].description for name in own} == {
-        name: visible[name].get("description", "") for name in own
+        name: visible[name].get("description") or "" for name in own
     }
 
 

@@ -95,9 +95,11 @@ def _http(port: int, password: str, seconds: float) -> httpx2.AsyncClient:
 
 
 def _words(answer: httpx2.Response) -> str:
-    """The server's own words, if it has any."""
+    """The server's own words, if it has any; of a configuration that it refuses, what is wrong where."""
     try:
         told = answer.json()
-        return str(told.get("data", {}).get("message") or told.get("name") or told)
-    except (ValueError, AttributeError, httpx2.ResponseNotRead):
+        data = told.get("data") or {}
+        issues = [f"{'.'.join(issue['path'])}: {issue['message']}" for issue in data.get("issues") or ()]
+        return " ".join([data.get("path", ""), *issues]).strip() or str(data.get("message") or told.get("name") or told)
+    except (ValueError, AttributeError, KeyError, TypeError, httpx2.ResponseNotRead):
         return answer.reason_phrase

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
+from urllib.parse import unquote
 
 import anyio
 
@@ -40,6 +41,7 @@ class OpenCodeConnection:
         return await is_healthy(port=self._process.port, password=self._wish.password, seconds=HEALTHY_SECONDS)
 
     async def open_session(self, wish: SessionWish) -> SessionId:
+        _require_plain(wish.directory)
         for session in await self._client.get("/session", wish.directory, limit=ALL_SESSIONS):
             if (session.get("metadata") or {}).get(RUN) == wish.run:
                 return SessionId(session["id"])
@@ -155,6 +157,12 @@ class OpenCodeConnection:
     async def _models(self, directory: str) -> set[str]:
         told = await self._client.get("/config/providers", directory)
         return {f"{provider['id']}/{model}" for provider in told["providers"] for model in provider["models"]}
+
+
+def _require_plain(directory: str) -> None:
+    """OpenCode (1.18) decodes a session's directory once too often: it would work in `a b` where `a%20b` was meant."""
+    if unquote(directory) != directory:
+        raise HostFailed(host="opencode", why=f"it cannot work in {directory}: it takes the % there for an escape")
 
 
 def _session(wish: SessionWish) -> dict[str, Any]:

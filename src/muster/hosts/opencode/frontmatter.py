@@ -5,7 +5,7 @@ from typing import Any  # Any: YAML has no finite type
 
 import yaml
 
-BLOCK = re.compile(r"\A---[ \t]*\r?\n(.*?)(?:\r?\n)?^---", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"\A---(?:yaml)?[ \t]*\r?\n(.*?)(?:\r?\n)?^---", re.DOTALL | re.MULTILINE)
 ENTRY = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)\s*:\s*(.*)")
 
 
@@ -14,27 +14,23 @@ class FrontMatterError(ValueError):
 
 
 def front_matter(text: str) -> dict[str, Any]:
-    """Empty where there is none."""
+    """Empty where there is none, or where it is broken beyond the one mending that OpenCode tries."""
     found = BLOCK.match(text.removeprefix("\ufeff"))
     if not found:
         return {}
+    mended = _with_colons_quoted(found[1])
     try:
         return _mapping(found[1])
     except FrontMatterError:
-        return _mapping(_with_colons_quoted(found[1]))
+        return {} if mended == found[1] else _mapping(mended)
 
 
 def _mapping(block: str) -> dict[str, Any]:
     try:
-        # PyYAML counts a lone carriage return as a line end, and so would be misled by none of the others.
         data = yaml.safe_load(block.replace("\r\n", "\n"))
     except (yaml.YAMLError, ValueError) as exc:
         raise FrontMatterError(str(exc)) from exc
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise FrontMatterError(f"a mapping was expected, not {type(data).__name__}")
-    return {str(key): value for key, value in data.items()}
+    return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
 
 
 def _with_colons_quoted(block: str) -> str:

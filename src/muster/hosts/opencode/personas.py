@@ -1,8 +1,10 @@
 """Personas: the agent definitions that OpenCode would offer in a directory, read from its files.
 
 The order, the merging and the fall-backs are those of OpenCode 1.18 (`GET /agent` answers the same names); what comes
-later wins. Read are the global configuration, OPENCODE_CONFIG, `opencode.json(c)` from the directory up to the git top
-level, each `.opencode` folder and OPENCODE_CONFIG_DIR, OPENCODE_CONFIG_CONTENT, and the machine's managed one.
+later wins. A definition that OpenCode would refuse makes it refuse the whole directory; here only that one is left
+out, and the refusal is heard when a session is opened. Read are the global configuration, OPENCODE_CONFIG,
+`opencode.json(c)` from the directory up to the git top level, each `.opencode` folder and OPENCODE_CONFIG_DIR,
+OPENCODE_CONFIG_CONTENT, and the machine's managed one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -112,12 +114,17 @@ def _safely(text: str | None, where: str) -> Definition:
 
 
 def _said_by(config: Definition, where: str) -> Definition:
-    """Only what can be a definition; a broken one does not hide its neighbours."""
+    """Only what can be a definition; a broken one does not hide its neighbours. `agents` is the newer spelling."""
+    newer = {name: {**one, "disable": one.get("disabled")} for name, one in _definitions(config, "agents")}
     return {
-        key: {str(name): {**one, "source": where} for name, one in config[key].items() if _is_sound(one)}
-        for key in ("agent", "mode")
-        if isinstance(config.get(key), dict)
+        "agent": {name: {**one, "source": where} for name, one in [*newer.items(), *_definitions(config, "agent")]},
+        "mode": {name: {**one, "source": where} for name, one in _definitions(config, "mode")},
     }
+
+
+def _definitions(config: Definition, key: str) -> list[tuple[str, Definition]]:
+    told = config.get(key)
+    return [(str(name), one) for name, one in told.items() if _is_sound(one)] if isinstance(told, dict) else []
 
 
 def _is_sound(definition: object) -> bool:

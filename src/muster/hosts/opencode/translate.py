@@ -22,6 +22,7 @@ UNFINISHED = {"tool-calls", "unknown"}
 RUNNING = {"pending", "running"}
 # Statuses that no later try can mend: no or a wrong key, no right, no such model.
 FINAL_STATUSES = {401, 403, 404}
+ABORTED = "Aborted"
 TURNING = {"session.idle", "session.error", "session.compacted"}
 
 
@@ -101,7 +102,7 @@ def sight(reading: Reading) -> Sight:
 def _standing(reading: Reading, info: Json) -> Standing:
     if reading.at_work:
         return Standing.OPEN
-    if info.get("error"):
+    if _failure(info):
         return Standing.FAILED
     return Standing.ANSWERED if _is_good(info) else Standing.STALLED
 
@@ -187,9 +188,15 @@ def _retrying(status: Json | None) -> str | None:
 def _failure(info: Json) -> str | None:
     error = info.get("error")
     if not error:
-        return None
+        return ABORTED if _is_cut_short(info) else None
     message = error.get("data", {}).get("message")
     return str(message or error["name"])
+
+
+def _is_cut_short(info: Json) -> bool:
+    """An abort while the provider is waited for closes the message with neither a finish nor an error."""
+    closed = bool(info.get("time", {}).get("completed"))
+    return closed and not info.get("finish") and info.get("role") == "assistant"
 
 
 def _is_final(info: Json) -> bool:

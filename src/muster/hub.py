@@ -83,7 +83,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
         stack.push_async_callback(connections.aclose)
         engine = Engine(database, Catalog(_verb_modules()), readers(host, connections))
         reconcilers = _reconcilers(engine, connections, host, settings)
-        async with _web(engine, keyring, sockets), _at_work(reconcilers):
+        async with _web(home, engine, keyring, sockets), _at_work(reconcilers):
             with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()):
                 log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
                 await _told_to_stop()
@@ -136,10 +136,10 @@ class _WebServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _web(engine: Engine, keyring: Keyring, sockets: list[socket.socket]) -> AsyncIterator[None]:
+async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socket.socket]) -> AsyncIterator[None]:
     """The web surface, answering from the first line of the block to its end."""
     mcp = McpDoor(engine, {MESH.name: MESH})
-    bridge = BridgeDoor(engine, MESH, keyring)
+    bridge = BridgeDoor(engine, MESH, keyring, home.folder)
     answering = anyio.Event()
 
     @asynccontextmanager

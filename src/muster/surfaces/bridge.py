@@ -6,6 +6,7 @@ in that session is the caller. A session that Muster did not place there, a sub-
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any  # tool arguments are JSON
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,6 +37,7 @@ class BridgeDoor:
     engine: Engine
     toolkit: Toolkit
     keyring: Keyring
+    home: Path
 
     @property
     def routes(self) -> list[Route]:
@@ -77,6 +79,7 @@ class BridgeDoor:
         return JSONResponse(
             {
                 "env": {
+                    "MUSTER_AGENT_HOME": str(self.home),
                     "MUSTER_AGENT_ID": actor.agent,
                     "MUSTER_AGENT_TOKEN": self.keyring.agent(actor.agent),
                     "MUSTER_RUN": agent.run,

@@ -69,6 +69,18 @@ class Hub:
         hub.address()
         return hub
 
+    def __enter__(self) -> "Hub":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call makes another."""
+        kept: HTTPConnection | None = getattr(self._kept, "connection", None)
+        if kept is not None:
+            kept.close()
+
     def address(self) -> Address:
         """Where the hub answers now. Raises NoHub."""
         return Address.read(self.home)

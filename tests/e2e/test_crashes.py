@@ -1,0 +1,113 @@
+"""What is killed is taken up again: a restart is only the first pass of the reconcilers."""
+
+import signal
+import time
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from e2e.stage import Stage, stage, wants_opencode
+
+pytestmark = [pytest.mark.anyio, wants_opencode]
+
+HELD = """
+agents:
+  - name: all
+    steps:
+      - {say: "looked", call: {tool: bash, arguments: {command: "echo seen", description: "look"}}}
+      - {say: "answered", hold: gate}
+"""
+
+
+def agent(role: str) -> dict[str, str]:
+    return {"role": role, "prompt": "Look, then answer."}
+
+
+async def held_fleet(on: Stage) -> str:
+    fleet = await on.spawn(agent("one"), agent("two"))
+    await on.rehearsal.held("gate", 2, within=40)
+    return fleet
+
+
+def servers(on: Stage) -> list[psutil.Process]:
+    return [process for process in on.processes() if "serve" in process.cmdline()]
+
+
+async def test_a_killed_hub_adopts_what_still_runs_and_nothing_is_paid_twice(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+        (server,) = servers(on)
+
+        await on.kill_hub()
+        await on.start_hub()
+        on.rehearsal.release("gate")
+        results = await on.wait(fleet)
+
+        assert [result["output"] for result in results] == ["answered", "answered"]
+        assert servers(on) == [server]
+        assert len(on.chats()) == 4  # two steps for each agent
+
+
+async def test_agents_that_finish_while_the_hub_is_away_are_collected_when_it_is_back(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+
+        await on.kill_hub()
+        on.rehearsal.release("gate")
+        await on.rehearsal.until(
+            lambda request: request.step == 1 and request.outcome == "answered", count=2, within=20
+        )
+        await on.start_hub()
+        results = await on.wait(fleet)
+
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
+        assert len(on.chats()) == 4
+
+
+async def test_a_killed_host_server_is_replaced_and_its_sessions_go_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+
+        servers(on)[0].kill()
+        await on.rehearsal.held("gate", 2, within=40)  # both ask again, from where they were
+        on.rehearsal.release("gate")
+        results = await on.wait(fleet)
+
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
+        ended = await on.events("run.ended", fleet_id=fleet)
+        assert sorted(event["body"]["outcome"] for event in ended) == ["done", "done", "interrupted", "interrupted"]
+        assert len([chat for chat in on.chats() if chat.step == 0]) == 2  # the first step was not asked for again
+
+
+async def test_stopping_the_hub_ends_every_process_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+
+        began = time.monotonic()
+        await on.end_hub()
+        took = time.monotonic() - began
+        left = on.processes()
+        await on.start_hub()
+        on.rehearsal.release("gate")
+        results = await on.wait(fleet)
+
+        assert (left, took < 3) == ([], True)
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
+
+
+async def test_an_agent_is_given_up_when_its_host_server_died_three_times(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+
+        for deaths in range(1, 4):
+            with anyio.fail_after(40):
+                while not (alive := [process for process in servers(on) if process.status() != psutil.STATUS_ZOMBIE]):
+                    await anyio.sleep(0.05)
+                await on.rehearsal.until(lambda request: request.step == 1, count=2 * deaths, within=40)
+            alive[0].send_signal(signal.SIGKILL)
+        results = await on.wait(fleet)
+
+        assert {result["status"] for result in results} == {"failed"}
+        assert all("died 3 times" in result["error"] for result in results)

@@ -12,13 +12,13 @@ from typing import Any, ParamSpec, TypeVar  # Any: the arguments of every verb
 
 import anyio
 
-from muster.errors import BadValue, RequestReused, Unavailable
+from muster.errors import BadValue, RequestReused, Unavailable, WrongType
 from muster.model.actor import SYSTEM, Actor
 from muster.model.event import Entry
 from muster.store.database import Database
 from muster.store.records import Reading, Transaction
 from muster.store.requests import Remembered
-from muster.verbs import Catalog, Json, Settles, Verb
+from muster.verbs import Catalog, Json, Settles, Verb, read_object
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,8 +84,9 @@ class Engine:
         """
         verb = self.catalog[name]
         verb.require_caller(actor)
-        raw, request_id = _take_request_id(verb, raw)
-        arguments = verb.parse(raw)
+        given = read_object(raw)
+        request_id = _take_request_id(given) if verb.changes and "request_id" in given else None
+        arguments = verb.parse(json.dumps(given) if verb.changes else raw)
         if not verb.changes:
             return await self._ask(verb, actor, arguments)
         answer = await self._change(verb, actor, arguments, request_id)
@@ -149,21 +150,15 @@ class Engine:
         raise Unavailable(why=f"{verb.name}: what it must know could not be read within {READ_SECONDS} s.")
 
 
-def _take_request_id(verb: Verb[..., Any], raw: str | bytes) -> tuple[str | bytes, str | None]:
-    """Split `request_id` off the arguments; only changes have one."""
-    mark = b'"request_id"' if isinstance(raw, bytes) else '"request_id"'
-    if not verb.changes or mark not in raw:  # type: ignore[operator]  # mark has raw's own type
-        return raw, None
-    try:
-        given = json.loads(raw)
-    except ValueError:
-        return raw, None  # parse() says what is wrong with it
-    if not isinstance(given, dict) or "request_id" not in given:
-        return raw, None
+def _take_request_id(given: Json) -> str | None:
+    """Split `request_id` off the arguments."""
     request_id = given.pop("request_id")
-    if request_id is not None and (not isinstance(request_id, str) or not 0 < len(request_id) <= REQUEST_ID_LENGTH):
-        raise BadValue(field="request_id", expected=f"text of 1 to {REQUEST_ID_LENGTH} characters", got=str(request_id))
-    return json.dumps(given), request_id
+    expected = f"text of 1 to {REQUEST_ID_LENGTH} characters"
+    if not isinstance(request_id, str | None):
+        raise WrongType(field="request_id", expected=expected, got=json.dumps(request_id)[:60])
+    if request_id is not None and not 0 < len(request_id) <= REQUEST_ID_LENGTH:
+        raise BadValue(field="request_id", expected=expected, got=f"{len(request_id)} characters")
+    return request_id
 
 
 def _fingerprint(verb: Verb[..., Any], arguments: Json) -> str:

@@ -15,9 +15,16 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from types import ModuleType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar  # Any: arguments and answers of every verb, as JSON
+from typing import (
+    Annotated,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    TypeVar,
+)  # Any: arguments and answers of every verb, as JSON
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from muster.errors import (
     BadValue,
@@ -41,6 +48,9 @@ Callers = frozenset[ActorKind]
 Operator: Callers = frozenset({ActorKind.OPERATOR})
 Member: Callers = frozenset({ActorKind.OPERATOR, ActorKind.AGENT})
 System: Callers = frozenset({ActorKind.SYSTEM})
+
+Cursor = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A place in a list or in the journal, given to ask for what follows."""
 
 DEFAULT_WITHIN = 45.0  # OpenCode gives up on a tool call after 60.0 s
 
@@ -101,10 +111,7 @@ class Verb(Generic[P, R]):
             parsed = self.arguments.model_validate_json(raw)
         except ValidationError as error:
             raise _refusal(self, error) from error
-        arguments = {name: getattr(parsed, name) for name in self.arguments.model_fields}
-        if b"\\u0000" in raw if isinstance(raw, bytes) else "\\u0000" in raw:
-            _refuse_nul(json.loads(raw), "")
-        return arguments
+        return {name: getattr(parsed, name) for name in self.arguments.model_fields}
 
     def render(self, answer: R) -> Json:
         """The answer as JSON values; moments are ISO 8601, UTC."""
@@ -207,16 +214,49 @@ def _got(value: object) -> str:
 
 def _limit(message: str) -> str:
     """`String should have at most 64 characters` → `at most 64 characters`."""
-    return message.partition(" should ")[2].removeprefix("have ").removeprefix("be ") or message
+    words = message.removeprefix("Value error, ")
+    return words.partition(" should ")[2].removeprefix("have ").removeprefix("be ") or words
 
 
-def _refuse_nul(value: object, place: str) -> None:
+def read_object(raw: str | bytes) -> Json:
+    """A JSON object as RFC 8259 has it: UTF-8, no name twice, no NaN; and no text that a store could not keep."""
+    try:
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        given = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise MalformedJson(why="it is nested too deeply") from None
+    except ValueError as error:
+        raise MalformedJson(why=str(error)) from error
+    if not isinstance(given, dict):
+        raise MalformedJson(why=f"got {_got(given)}")
+    if "\\u" in text:
+        _refuse_letters(given, "")
+    return given
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise MalformedJson(why=f"it names {next(name for name in names if names.count(name) > 1)!a} twice")
+    return found
+
+
+def _refuse_constant(word: str) -> None:
+    raise MalformedJson(why=f"{word} is no JSON")
+
+
+def _refuse_letters(value: object, place: str) -> None:
+    """NUL, and halves of a character that no UTF-8 can hold."""
     match value:
         case str() if "\0" in value:
             raise NulCharacter(field=place.removeprefix("."))
+        case str() if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise MalformedJson(why=f"{place.removeprefix('.')} holds half of a character (a lone surrogate)")
         case dict():
-            for key, inner in value.items():
-                _refuse_nul(inner, f"{place}.{key}")
+            for name, inner in value.items():
+                _refuse_letters(name, "a name")
+                _refuse_letters(inner, f"{place}.{name}")
         case list():
             for index, inner in enumerate(value):
-                _refuse_nul(inner, f"{place}[{index}]")
+                _refuse_letters(inner, f"{place}[{index}]")

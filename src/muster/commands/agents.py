@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.endings import cut_agent
-from muster.errors import BadValue, UnknownPersona
+from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.facts import Place
@@ -25,7 +25,7 @@ FLEET_SIZE = 200
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
-def _not_blank(text: str) -> str:
+def not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("text that is not blank")
     return text
@@ -37,10 +37,11 @@ def _at_most_a_mebibyte(text: str) -> str:
     return text
 
 
-Role = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_not_blank)]
-Prompt = Annotated[str, Field(min_length=1), AfterValidator(_not_blank), AfterValidator(_at_most_a_mebibyte)]
+Role = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
+Prompt = Annotated[str, Field(min_length=1), AfterValidator(not_blank), AfterValidator(_at_most_a_mebibyte)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", description="provider/model")]
+Persona = Annotated[str, Field(max_length=200)]
+Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", max_length=200, description="provider/model")]
 Reason = Annotated[str, Field(max_length=1000)]
 
 
@@ -52,7 +53,7 @@ class AgentWish:
 
     role: Role
     prompt: Prompt
-    agent: str = "build"
+    agent: Persona = "build"
     name: Name | None = None
     model: Model | None = None
 
@@ -84,7 +85,7 @@ def attach(
     fleet = tx.get(Fleet, fleet_id)
     fleet.require_open()
     wish = AgentWish(role=role, prompt=prompt, agent=agent, name=name, model=model)
-    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place))
+    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), field="name")
     return Attached(agent_id=attached.id, fleet_id=fleet.id, name=attached.name)
 
 
@@ -117,13 +118,19 @@ def move(
     tx.record(event)
 
 
-def enlist(tx: Transaction, fleet: Fleet, wishes: Sequence[AgentWish], place: Place) -> list[Agent]:
-    """Write agents into a fleet, each with its first run queued and its first turn ready to be sent."""
+def enlist(
+    tx: Transaction, fleet: Fleet, wishes: Sequence[AgentWish], place: Place, *, field: str = "agents[{}].name"
+) -> list[Agent]:
+    """Write agents into a fleet, each with its first run queued and its first turn ready to be sent.
+
+    `field` says, by index, where a wish's name stands in the request.
+    """
     present = tx.select(Agent, fleet=fleet.id)
-    _refuse_too_many(len(present) + len(wishes))
+    if len(present) + len(wishes) > FLEET_SIZE:
+        raise Conflict(why=f"Fleet {fleet.id} has {len(present)} agents; {FLEET_SIZE} is the most.")
     for wish in wishes:
         _refuse_unknown_persona(wish.agent, place)
-    names = _names(wishes, {agent.name for agent in present})
+    names = _names(wishes, {agent.name for agent in present}, field)
     agents = [
         _agent(tx, fleet, wish, name, position)
         for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=len(present))
@@ -165,15 +172,13 @@ def _enter(tx: Transaction, fleet: Fleet, agent: Agent, prompt: str, peers: Sequ
     tx.record(queued)
 
 
-def _names(wishes: Sequence[AgentWish], taken: set[str]) -> list[str]:
+def _names(wishes: Sequence[AgentWish], taken: set[str], field: str) -> list[str]:
     """Names that were asked for come first; the others are made from roles around them."""
     taken = taken | RESERVED
     for index, wish in enumerate(wishes):
         if wish.name is not None:
             if wish.name in taken:
-                raise BadValue(
-                    field=f"agents[{index}].name", expected="a name that is free in this fleet", got=wish.name
-                )
+                raise BadValue(field=field.format(index), expected="a name that is free in this fleet", got=wish.name)
             taken.add(wish.name)
     names = []
     for wish in wishes:
@@ -181,11 +186,6 @@ def _names(wishes: Sequence[AgentWish], taken: set[str]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
-
-
-def _refuse_too_many(agents: int) -> None:
-    if agents > FLEET_SIZE:
-        raise BadValue(field="agents", expected=f"at most {FLEET_SIZE} agents in a fleet", got=str(agents))
 
 
 def _refuse_unknown_persona(persona: str, place: Place) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, enlist
+from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, enlist, not_blank
 from muster.commands.endings import cut_agent
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -16,6 +16,10 @@ from muster.store.records import Transaction
 from muster.verbs import Operator, Settles, command
 
 SHARED = "Agents work in the shared checkout {directory}: their edits are not kept apart."
+
+
+FleetName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
+Directory = Annotated[str, Field(max_length=4096)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +41,8 @@ def spawn(
     tx: Transaction,
     actor: Actor,
     agents: Annotated[list[AgentWish], Field(min_length=1, max_length=FLEET_SIZE)],
-    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None,
-    project: str | None = None,
+    name: FleetName | None = None,
+    project: Directory | None = None,
 ) -> Spawned:
     """Start agents that work in parallel. Answers before anything has started; wait with fleet.wait.
 

@@ -9,7 +9,7 @@ from muster.model.actor import Actor
 from muster.model.event import Entry
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
-from muster.verbs import Operator, view
+from muster.verbs import Cursor, Operator, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ def list_(
     actor: Actor,
     fleet_id: FleetId | None = None,
     agent_id: AgentId | None = None,
-    cursor: int | None = None,
+    cursor: Cursor | None = None,
     limit: Annotated[int, Field(ge=1, le=500)] = 50,
 ) -> EventPage:
     """What happened after `cursor`; without one, the newest."""

@@ -13,7 +13,7 @@ from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
-from muster.verbs import Member, Operator, Settles, System, view
+from muster.verbs import Cursor, Member, Operator, Settles, System, view
 from muster.views.members import FleetMember, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
@@ -108,7 +108,7 @@ def list_(
     status: FleetStatus | None = None,
     project: str | None = None,
     limit: Limit = 50,
-    cursor: int | None = None,
+    cursor: Cursor | None = None,
 ) -> FleetPage:
     """Fleets, newest first, with how many of their agents are how far."""
     where = {} if project is None else {"project": project}

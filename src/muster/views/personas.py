@@ -8,7 +8,7 @@ from pydantic import Field
 from muster.model.actor import Actor
 from muster.model.facts import Persona, Place
 from muster.store.records import Reading
-from muster.verbs import Member, view
+from muster.verbs import Cursor, Member, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def list_(
     division: str | None = None,
     project: str | None = None,
     limit: Annotated[int, Field(ge=1, le=500)] = 100,
-    cursor: int | None = None,
+    cursor: Cursor | None = None,
 ) -> PersonaPage:
     """Personas by name: OpenCode's own, the user's and the project's. `query` looks in names and descriptions."""
     found = [persona for persona in tx.facts(Place).personas if _fits(persona, query, division)]

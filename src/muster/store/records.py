@@ -98,7 +98,7 @@ class Reading:
         return journal.head(self._connection)
 
     def remembered(self, request_id: str) -> "requests.Remembered | None":
-        return requests.find(self._connection, self.actor.label, request_id)
+        return requests.find(self._connection, self.actor.label, request_id, at=self.now)
 
     def _conditions(self, kind: type, where: Mapping[str, object]) -> list[ColumnElement[bool]]:
         columns = TABLES[kind].c

@@ -20,11 +20,12 @@ class Remembered:
     answer: str
 
 
-def find(connection: Connection, actor: str, request_id: str) -> Remembered | None:
+def find(connection: Connection, actor: str, request_id: str, at: datetime) -> Remembered | None:
+    """One that was answered at most a day before `at`."""
     columns = requests.c
     row = connection.execute(
         select(columns.verb, columns.fingerprint, columns.answer).where(
-            columns.actor == actor, columns.request_id == request_id
+            columns.actor == actor, columns.request_id == request_id, columns.at >= at - KEPT
         )
     ).first()
     return None if row is None else Remembered(request_id=request_id, verb=row[0], fingerprint=row[1], answer=row[2])

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -177,9 +178,9 @@ async def serving(stage: Stage, folder: Path) -> AsyncIterator[Served]:
 
 
 def server_wish(folder: Path) -> ServerWish:
-    """The folder's own name makes the id unlike that of any other test's server."""
+    """The id is unlike that of every other test's server, of another run of the tests too: a start ends its namesakes."""
     return ServerWish(
-        id=ServerId(f"srv_{folder.parent.name}_{folder.name}"),
+        id=ServerId(f"srv_{sha256(bytes(folder)).hexdigest()[:12]}"),
         generation=1,
         folder=folder,
         log=folder.with_suffix(".log"),

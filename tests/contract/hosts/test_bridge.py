@@ -151,7 +151,8 @@ async def test_work_goes_on_without_a_hub(tmp_path, directory):
 
 
 async def test_what_a_run_left_behind_ends_with_the_run_and_the_server_lives_on(tmp_path, directory):
-    hub = FakeHub(env={"MUSTER_RUN": f"run_{tmp_path.name}"})
+    run = RunId(f"run_of_{server_wish(tmp_path).id}")
+    hub = FakeHub(env={"MUSTER_RUN": run})
     async with (
         opencode_stage(tmp_path / "home", BACKGROUND) as stage,
         hub.serve(server_wish(tmp_path / "server").hub_file),
@@ -161,7 +162,7 @@ async def test_what_a_run_left_behind_ends_with_the_run_and_the_server_lives_on(
         pid = int(seen.output)
         assert _is_running(pid)
         with anyio.fail_after(2):
-            await stage.host.end_run(RunId(f"run_{tmp_path.name}"))
+            await stage.host.end_run(run)
         assert not _is_running(pid)
         assert await served.connection.healthy()
 

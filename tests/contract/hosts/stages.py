@@ -178,7 +178,7 @@ async def serving(stage: Stage, folder: Path) -> AsyncIterator[Served]:
 
 
 def server_wish(folder: Path) -> ServerWish:
-    """The id is unlike that of every other test's server, of another run of the tests too: a start ends its namesakes."""
+    """The id is unlike that of every other test's server, in another run of the tests too: a start ends its likes."""
     return ServerWish(
         id=ServerId(f"srv_{sha256(bytes(folder)).hexdigest()[:12]}"),
         generation=1,

@@ -1,82 +1,65 @@
 """The stdio door: MCP on stdin and stdout, carried to the hub's /mcp and back, byte for byte.
 
-It runs as a file of its own (`python -I -S stdio.py`), imports nothing of Muster and nothing that is slow, because one
-of these starts with every MCP client. Above it: an MCP client. Below it: the hub, found through hub.json, which is
-read again for every message. It knows how messages travel, and no tool.
+It runs as a file of its own (`python -I -S stdio.py`) and imports nothing slow, because one starts with every MCP
+client: `socket` or `json` alone take as long as the interpreter. Above it: an MCP client. Below it: the hub, found
+through hub.json, which is read again for every message. It knows how messages travel, and no tool.
 """
 
+# ruff: noqa: PTH100, PTH109, PTH111, PTH123 - pathlib takes 10 ms
+import _socket
 import _thread
 import os
-import select
 import sys
 import time
-from collections.abc import Iterator
-
-try:
-    import _socket as socket  # `socket` itself takes longer than the interpreter
-except ImportError:
-    import socket  # type: ignore[no-redef]  # where there is no _socket
+from _json import make_scanner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any  # JSON
 
-CONNECT_SECONDS = 5.0
 RETURN_SECONDS = 10.0  # how long a hub that is away may take to answer
-SILENCE_SECONDS = 75.0  # behind what a call says that it waits for
-NOTICE_SECONDS = 1.0
+SILENCE_SECONDS = 75  # beyond what a call says that it waits for
+NOTICE_SECONDS = 1
 FAREWELL_SECONDS = 0.5  # how long answers on the way may take when stdin has ended
 LOOK_SECONDS = 0.05
-CHUNK = 65536
-VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+VERSION_KEY = "io.modelcontextprotocol/protocolVersion"  # messages carry it themselves from 2026-07-28 on
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-
-
-class HubAway(Exception):
-    """Nothing answers, or the answer broke off."""
 
 
 class Refused(Exception):
     """There will be no answer; `error` is told in its place, in the shape of muster.errors."""
 
-    def __init__(self, code: str, message: str, next: str, **facts: str) -> None:
-        self.error: dict[str, Any] = {"code": code, "message": message, "next": next, "facts": facts}
+    def __init__(self, code: str, message: str, next: str, facts: "dict[str, Any] | None" = None) -> None:
+        self.error: dict[str, Any] = {"code": code, "message": message, "next": next, "facts": facts or {}}
 
 
-def _grammar() -> "Any":
-    """The scanner that the json module is built around; json itself takes as long to import as all else together."""
-    from _json import make_scanner  # noqa: PLC0415 - see _read_json
+class Grammar:
+    """What the json module's own scanner wants to know."""
 
-    class Grammar:
-        strict = True
-        object_hook = object_pairs_hook = None
-        parse_float = parse_constant = float
-        parse_int = int
-        memo: "dict[str, str]" = {}  # noqa: RUF012 - the scanner's own
-
-    return make_scanner(Grammar)
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = parse_constant = float
+    parse_int = int
 
 
-try:
-    _scan = _grammar()
-except ImportError:
-    _scan = None
+SCAN: "Any" = make_scanner(Grammar)  # type: ignore[arg-type]  # any object with these attributes will do
 
 
 def read_json(raw: bytes) -> "Any":
     """A JSON value. Raises ValueError."""
     text = raw.decode().strip()
-    if _scan is None:
-        import json  # noqa: PLC0415 - only where the interpreter has no scanner of its own
-
-        return json.loads(text)
     try:
-        value, end = _scan(text, 0)
+        value, end = SCAN(text, 0)
     except (StopIteration, RecursionError) as error:
         raise ValueError("not JSON") from error
-    if end != len(text):
+    if text[end:]:
         raise ValueError("more than one value")
     return value
+
+
+def _object(value: "Any") -> "dict[str, Any]":
+    return value if isinstance(value, dict) else {}
 
 
 def write_json(value: "Any") -> bytes:
@@ -86,265 +69,229 @@ def write_json(value: "Any") -> bytes:
 
 
 class Answer:
-    """An HTTP response as it comes in. Raises HubAway when it breaks off."""
+    """An HTTP response as it comes in."""
 
-    def __init__(self, connection: "socket.socket") -> None:
-        self._connection = connection
-        self._held = b""
-        self.status = int(self._line().split(b" ")[1])
+    def __init__(self, connection: _socket.socket) -> None:
+        self._file = open(connection.fileno(), "rb", closefd=False)  # noqa: SIM115 - the call owns the connection
+        self.status = int(self._line().partition(b" ")[2][:3])
         self.headers: dict[bytes, bytes] = {}
         while line := self._line():
             name, _, value = line.partition(b":")
             self.headers[name.lower()] = value.strip()
 
-    @property
-    def is_stream(self) -> bool:
-        return self.headers.get(b"content-type", b"").startswith(b"text/event-stream")
-
-    def body(self) -> bytes:
-        return b"".join(self._pieces())
-
     def messages(self) -> "Iterator[bytes]":
-        """The data of server-sent events."""
-        held, data = bytearray(), list[bytes]()
+        """JSON-RPC messages: the data of server-sent events, or the one that is the body."""
+        if not self.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+            yield b"".join(self._pieces())
+            return
+        rest, data = b"", []
         for piece in self._pieces():
-            held += piece
-            if b"\n" not in piece:
-                continue
-            *lines, rest = bytes(held).split(b"\n")
-            held = bytearray(rest)
+            *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                line = line.rstrip(b"\r")
                 if line.startswith(b"data:"):
                     data.append(line[5:].strip())
-                elif not line and data:
+                elif not line.strip() and data:
                     yield b" ".join(data)
                     data = []
 
     def _pieces(self) -> "Iterator[bytes]":
-        if self.headers.get(b"transfer-encoding") == b"chunked":
-            while size := int(self._line().split(b";")[0], 16):
-                yield self._take(size)
-                self._line()
-        elif b"content-length" in self.headers:
-            yield self._take(int(self.headers[b"content-length"]))
+        if self.headers.get(b"transfer-encoding") != b"chunked":
+            yield self._take(int(self.headers.get(b"content-length", b"0")))
+            return
+        while size := int(self._line().split(b";")[0], 16):
+            yield self._take(size)
+            self._line()
 
     def _line(self) -> bytes:
-        while b"\n" not in self._held:
-            self._held += self._receive()
-        line, _, self._held = self._held.partition(b"\n")
-        return line.rstrip(b"\r")
+        line = self._file.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the answer broke off")
+        return line.rstrip(b"\r\n")
 
     def _take(self, size: int) -> bytes:
-        parts = [self._held]
-        missing = size - len(self._held)
-        while missing > 0:
-            parts.append(self._receive())
-            missing -= len(parts[-1])
-        whole = b"".join(parts)
-        self._held = whole[size:]
-        return whole[:size]
-
-    def _receive(self) -> bytes:
-        try:
-            received = self._connection.recv(CHUNK)
-        except OSError as error:
-            raise HubAway(str(error)) from error
-        if not received:
-            raise HubAway("the connection was closed")
-        return received
+        if len(taken := self._file.read(size) or b"") < size:
+            raise ConnectionError("the answer broke off")
+        return taken
 
 
 class Call:
-    """One request of the client. `mark` makes one call of all times that it is sent."""
+    """One message of the client. `mark` makes one call of all the times that it is sent."""
 
-    def __init__(self, line: bytes, message: "Any") -> None:
-        self.line = line
-        self.message = message if isinstance(message, dict) else {}
-        self.method = self.message.get("method")
-        self.id = self.message.get("id")
+    def __init__(self, line: bytes, message: "dict[str, Any] | None" = None) -> None:
+        told = message or {}
+        self.line, self.method, self.id = line, told.get("method"), told.get("id")
+        self.params = _object(told.get("params"))
+        self.version = _object(self.params.get("_meta")).get(VERSION_KEY)
+        waits = _object(self.params.get("arguments")).get("timeout_seconds")
+        self.seconds = SILENCE_SECONDS + (int(waits) if isinstance(waits, int | float) and 0 <= waits <= 3600 else 0)
+        self._completes = {"resultType": "complete"} if self.version else {}
         self.mark = os.urandom(16).hex()
-        self.connection: socket.socket | None = None
         self.is_cancelled = False
+        self._connection: _socket.socket | None = None
 
-    @property
-    def params(self) -> "dict[str, Any]":
-        params = self.message.get("params")
-        return params if isinstance(params, dict) else {}
+    def send(self, host: str, port: int, head: bytes, seconds: int) -> Answer:
+        """Raises OSError where no hub is, or it says nothing for so long."""
+        self.let_go()
+        self._connection = connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        for option in (_socket.SO_RCVTIMEO, _socket.SO_SNDTIMEO):
+            span = seconds.to_bytes(8, sys.byteorder) + bytes(8)  # a timeval; settimeout would make it non-blocking
+            connection.setsockopt(_socket.SOL_SOCKET, option, span)
+        connection.connect((host, port))
+        connection.sendall(head + self.line)
+        return Answer(connection)
 
-    @property
-    def version(self) -> "str | None":
-        """The protocol version that the message carries itself (from 2026-07-28 on)."""
-        meta = self.params.get("_meta")
-        return meta.get(VERSION_KEY) if isinstance(meta, dict) else None
+    def failed(self, error: "dict[str, Any]") -> bytes:
+        """An error of Muster's as the answer: a tool's result, or an error of the protocol."""
+        if self.method != "tools/call":
+            return _rpc_error(self.id, -32000, f"{error['message']} {error['next']}", {"error": error})
+        content = [{"type": "text", "text": write_json({"error": error}).decode()}]
+        result = {"content": content, "structuredContent": {"error": error}, "isError": True}
+        return write_json({"jsonrpc": "2.0", "id": self.id, "result": result | self._completes})
 
-    @property
-    def patience(self) -> float:
-        arguments = self.params.get("arguments")
-        waits = arguments.get("timeout_seconds") if isinstance(arguments, dict) else None
-        return SILENCE_SECONDS + (waits if isinstance(waits, int | float) and 0 <= waits <= 3600 else 0)
+    def refused(self, status: int, told: "dict[str, Any]") -> bytes:
+        """What HTTP refused: a JSON-RPC error goes on under the request's id, Muster's own becomes one."""
+        if "jsonrpc" in told:
+            return write_json(told | {"id": self.id})
+        no_hub = Refused("unavailable", f"What answers is no hub (status {status}).", "Look at `muster status`.")
+        return self.failed(told.get("error") or no_hub.error)
+
+    def let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def cancel(self) -> None:
         self.is_cancelled = True
-        if self.connection is not None:
-            _hang_up(self.connection)
+        if self._connection is not None:
+            self._connection.shutdown(_socket.SHUT_RDWR)
 
 
 class Door:
     def __init__(self, toolkits: str) -> None:
         self._toolkits = toolkits
-        self._output = _thread.allocate_lock()
-        self._renewal = _thread.allocate_lock()
-        self._start = _thread.allocate_lock()
-        self._starting: tuple[int, int] | None = None  # pid of `muster up`, and where it says why it failed
+        self._output, self._renewal, self._start = (_thread.allocate_lock() for _ in range(3))
         self._calls: dict[str, Call] = {}
         self._hello: Call | None = None
-        self._session: bytes | None = None
-        self._version: str | None = None
-        self._has_met_hub = False
+        self._session = self._version = ""
+        self._starts, self._has_met_hub = 0, False
 
     def serve(self) -> None:
         """Until stdin ends."""
-        for line in sys.stdin.buffer:
-            if line.strip():
-                self._take(line.strip())
+        for line in filter(None, map(bytes.strip, sys.stdin.buffer)):
+            self._take(line)
         until = time.monotonic() + FAREWELL_SECONDS
         while self._calls and time.monotonic() < until:
             time.sleep(0.005)
-
-    # ── from the client ──────────────────────────────────────────────────────────────────────────
 
     def _take(self, line: bytes) -> None:
         try:
             message = read_json(line)
         except ValueError:
-            self._write(_rpc_error(None, -32700, "This line is not JSON."))
-            return
+            return self._write(_rpc_error(None, -32700, "This line is not JSON."))
+        if not isinstance(message, dict):
+            return self._write(_rpc_error(None, -32600, "Send one JSON-RPC message on each line."))
         call = Call(line, message)
-        if isinstance(message, list) or (call.method is not None and call.id is not None):
-            self._calls[repr(call.id)] = call
-            _thread.start_new_thread(self._serve, (call,))
-        elif isinstance(message, dict):
-            self._notify(call)
-        else:
-            self._write(_rpc_error(None, -32600, "This line is not a JSON-RPC message."))
+        if call.method is None or call.id is None:  # a notification, or an answer to the hub
+            return self._notify(call)
+        self._calls[repr(call.id)] = call
+        _thread.start_new_thread(self._serve, (call,))
+        return None
 
     def _notify(self, call: Call) -> None:
         """What wants no answer: once, in order, without waiting for a hub that is away."""
         try:
-            self._post(call, NOTICE_SECONDS)
-        except (HubAway, Refused):
-            pass
-        finally:
-            self._let_go(call)
-        if call.method == "notifications/cancelled":
-            cancelled = self._calls.pop(repr(call.params.get("requestId")), None)
-            if cancelled is not None:
-                cancelled.cancel()
+            if call.method == "notifications/cancelled":
+                self._calls.pop(repr(call.params.get("requestId")), call).cancel()
+            self._ask(call, NOTICE_SECONDS)
+        except (OSError, ValueError, Refused):
+            return  # a hub that was away is told who the client is when it is back
 
     def _serve(self, call: Call) -> None:
         try:
             self._carry(call)
         except Refused as refusal:
-            self._write(_told(call, refusal.error))
+            self._write(call.failed(refusal.error))
         finally:
-            if self._calls.get(repr(call.id)) is call:
-                del self._calls[repr(call.id)]
-
-    # ── to the hub and back ──────────────────────────────────────────────────────────────────────
+            call.let_go()
+            self._calls.pop(repr(call.id), None)
 
     def _carry(self, call: Call) -> None:
         """Until it is answered; while no hub is there, for as long as one may take to come back."""
-        lost_at = None
+        lost_at, starts = 0.0, self._starts
         while not call.is_cancelled:
             try:
                 return self._exchange(call)
-            except HubAway:
+            except (OSError, ValueError):
                 lost_at = lost_at or time.monotonic()
-                if not call.is_cancelled:
-                    self._look_for_a_hub(time.monotonic() - lost_at)
-            finally:
-                self._let_go(call)
+            if not call.is_cancelled:
+                self._look_for_a_hub(starts, time.monotonic() - lost_at)
             time.sleep(LOOK_SECONDS)
+        return None
 
     def _exchange(self, call: Call) -> None:
-        session = self._session
-        answer = self._post(call, call.patience)
-        if answer.status == 404 and session is not None:
-            self._let_go(call)
+        session, answer = self._session, self._post(call, call.seconds)
+        if answer.status == 404 and session:
             self._renew(session)
-            answer = self._post(call, call.patience)
-        if answer.status >= 400:
-            return self._pass_refusal(call, answer)
-        for message in answer.messages() if answer.is_stream else (answer.body(),):
-            told = read_json(message)
-            is_the_answer = call.id is None or (isinstance(told, dict) and "method" not in told)
-            if is_the_answer and call.method == "initialize":
+            answer = self._post(call, call.seconds)
+        for message in answer.messages():
+            if answer.status >= 400:
+                return self._write(call.refused(answer.status, _object(read_json(message or b"{}"))))
+            told = _object(read_json(message))
+            if "method" not in told and call.method == "initialize":
                 self._meet(call, answer, told)
             self._write(message)
-            if is_the_answer:
+            if "method" not in told:
                 return None
-        raise HubAway("the stream ended without an answer")
+        raise ConnectionError("the stream ended without an answer")
 
-    def _meet(self, call: Call, answer: Answer, told: "Any") -> None:
+    def _meet(self, call: Call, answer: Answer, told: "dict[str, Any]") -> None:
         """Note what every later message has to carry."""
-        self._hello = call
-        self._version = (told.get("result") or {}).get("protocolVersion")
-        self._session = answer.headers.get(b"mcp-session-id")
-        if self._session is not None:
+        self._hello, self._version = call, _object(told.get("result")).get("protocolVersion", "")
+        self._session = answer.headers.get(b"mcp-session-id", b"").decode()
+        if self._session:
             _thread.start_new_thread(self._listen, (self._session,))
 
-    def _renew(self, stale: bytes) -> None:
+    def _renew(self, stale: str) -> None:
         """The hub has forgotten our session, so introduce the client anew; it need not know."""
         with self._renewal:
             if self._session != stale or self._hello is None:
                 return
-            self._session = None
-            hello = Call(self._hello.line, self._hello.message)
-            try:
-                answer = self._post(hello, CONNECT_SECONDS)
-                told = list(answer.messages()) if answer.is_stream else [answer.body()]
-                self._meet(self._hello, answer, read_json(told[-1]))
-            finally:
-                self._let_go(hello)
-            done = Call(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}', {})
-            try:
-                self._post(done, CONNECT_SECONDS)
-            finally:
-                self._let_go(done)
+            self._session = ""
+            answer, said = self._ask(Call(self._hello.line), SILENCE_SECONDS)
+            self._meet(self._hello, answer, _object(read_json(said[-1])))
+            self._ask(Call(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}'), SILENCE_SECONDS)
 
-    def _listen(self, session: bytes) -> None:
+    def _ask(self, call: Call, seconds: int) -> "tuple[Answer, list[bytes]]":
+        """The whole answer at once."""
+        try:
+            answer = self._post(call, seconds)
+            return answer, list(answer.messages())
+        finally:
+            call.let_go()
+
+    def _listen(self, session: str) -> None:
         """What the hub says unasked, where it keeps sessions and offers a stream for it."""
+        listening = Call(b"")
         while self._session == session:
-            listening = Call(b"", {})
             try:
                 answer = self._post(listening, SILENCE_SECONDS, method="GET")
-                if not answer.is_stream:
+                if answer.status >= 400:
                     return
                 for message in answer.messages():
                     self._write(message)
-            except (HubAway, Refused):
-                pass
-            finally:
-                self._let_go(listening)
+            except (OSError, ValueError, Refused):
+                listening.let_go()
             time.sleep(1)
 
-    def _post(self, call: Call, patience: float, method: str = "POST") -> Answer:
-        hub = self._hub()
+    def _post(self, call: Call, seconds: int, method: str = "POST") -> Answer:
+        hub = _hub()
         host, _, port = hub["url"].rpartition("/")[2].rpartition(":")
-        call.connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            call.connection.settimeout(CONNECT_SECONDS)
-            call.connection.connect((host, int(port)))
-            call.connection.settimeout(patience)
-            call.connection.sendall(self._head(call, method, f"{host}:{port}", hub["token"]) + call.line)
-        except OSError as error:
-            raise HubAway(str(error)) from error
-        answer = Answer(call.connection)
+        answer = call.send(host, int(port), self._head(call, method, f"{host}:{port}", hub["token"]), seconds)
         self._has_met_hub = True
         return answer
 
     def _head(self, call: Call, method: str, host: str, token: str) -> bytes:
+        name = call.params.get(NAMED.get(str(call.method), ""), "") if call.version else ""
         headers = {
             "Host": host,
             "Authorization": f"Bearer {token}",
@@ -354,69 +301,25 @@ class Door:
             "Connection": "close",
             "X-Muster-Directory": _directory(),
             "X-Muster-Request-Id": call.mark,
-            "Mcp-Session-Id": self._session.decode() if self._session else "",
-            "MCP-Protocol-Version": call.version or self._version or "",
+            "Mcp-Session-Id": self._session,
+            "MCP-Protocol-Version": call.version or ("" if call.method == "initialize" else self._version),
+            "Mcp-Method": call.method if call.version else "",
+            "Mcp-Name": name,
         }
-        if call.version:
-            name = call.params.get(NAMED.get(str(call.method), ""), "")
-            headers |= {"Mcp-Method": str(call.method), "Mcp-Name": name if isinstance(name, str) else ""}
-        lines = [f"{name}: {value}" for name, value in headers.items() if value and value.isascii()]
+        lines = [f"{key}: {value}" for key, value in headers.items() if value and str(value).isprintable()]
         return "\r\n".join([f"{method} /mcp?toolkits={self._toolkits} HTTP/1.1", *lines, "", ""]).encode()
 
-    def _let_go(self, call: Call) -> None:
-        if call.connection is not None:
-            call.connection.close()
-            call.connection = None
-
-    def _pass_refusal(self, call: Call, answer: Answer) -> None:
-        """What HTTP refused: a JSON-RPC error goes on under the request's id, Muster's own becomes one."""
-        try:
-            told = read_json(answer.body())
-        except ValueError:
-            told = None
-        if isinstance(told, dict) and "jsonrpc" in told:
-            return self._write(write_json(told | {"id": call.id}))
-        if isinstance(told, dict) and isinstance(told.get("error"), dict):
-            return self._write(_told(call, told["error"]))
-        raise Refused(
-            "unavailable",
-            f"What answers at the hub's address is no hub (status {answer.status}).",
-            "Look at it with `muster status`.",
-        )
-
-    # ── the hub itself ───────────────────────────────────────────────────────────────────────────
-
-    def _hub(self) -> "dict[str, str]":
-        """Where it answers, and the token to speak with. Raises HubAway, Refused."""
-        own = os.environ.get("MUSTER_TOKEN") or os.environ.get("MUSTER_AGENT_TOKEN")
-        if not own and os.environ.get("MUSTER_SERVER"):
-            raise Refused(
-                "denied",
-                "This runs inside an agent's host server, and nothing says which agent it is.",
-                "Use the tools that Muster's bridge offers there.",
-            )
-        told = _hub_file()
-        try:
-            return {"url": told["url"], "token": own or told["token"]}
-        except KeyError as error:
-            raise HubAway("there is no hub.json") from error
-
-    def _look_for_a_hub(self, seconds_lost: float) -> None:
+    def _look_for_a_hub(self, starts: int, seconds_lost: float) -> None:
         """Start one where that is ours to do. Raises Refused when it cannot be, or has been away for too long."""
         may_start = not self._has_met_hub or _hub_file().get("asleep") is True
-        with self._start:
-            if self._starting is None and may_start and not os.environ.get("MUSTER_SERVER"):
-                self._starting = _start_hub()
-            if self._starting is not None:
-                self._starting = _look_after(*self._starting)
+        if may_start and not os.environ.get("MUSTER_SERVER"):
+            with self._start:
+                if starts == self._starts:  # else another call has seen to it meanwhile
+                    self._starts += 1
+                    _start_hub()
         if seconds_lost > RETURN_SECONDS:
-            home = state_folder()
-            raise Refused(
-                "unavailable",
-                f"No hub answers for {home}.",
-                "Start one with `muster up`, then repeat the call.",
-                home=home,
-            )
+            home, next_step = state_folder(), "Start one with `muster up`, then repeat the call."
+            raise Refused("unavailable", f"No hub answers for {home}.", next_step, {"home": home})
 
     def _write(self, message: bytes) -> None:
         """One line. When nobody reads any more there is nothing left to do."""
@@ -430,102 +333,68 @@ class Door:
 
 
 def state_folder() -> str:
-    """As muster.config has it (and a test holds them together); an agent's shell names its hub's own."""
-    for name in ("MUSTER_HOME", "MUSTER_AGENT_HOME"):
-        if chosen := os.environ.get(name):
-            return os.path.abspath(os.path.expanduser(chosen))  # noqa: PTH100, PTH111 - pathlib takes 10 ms
+    """As muster.config has it (a test holds them together); an agent's shell names its hub's own."""
+    if chosen := os.environ.get("MUSTER_HOME") or os.environ.get("MUSTER_AGENT_HOME"):
+        return os.path.abspath(os.path.expanduser(chosen))
     if sys.platform == "darwin":
-        return os.path.expanduser("~/Library/Application Support/muster")  # noqa: PTH111
-    base = os.environ.get("XDG_STATE_HOME", "").strip() or os.path.expanduser("~/.local/state")  # noqa: PTH111
-    return f"{base}/muster"
+        return os.path.expanduser("~/Library/Application Support/muster")
+    return (os.environ.get("XDG_STATE_HOME", "").strip() or os.path.expanduser("~/.local/state")) + "/muster"
 
 
 def _hub_file() -> "dict[str, Any]":
     """What hub.json says; nothing where it is not there or not whole."""
     try:
-        with open(f"{state_folder()}/hub.json", "rb") as file:  # noqa: PTH123
-            told = read_json(file.read())
+        with open(f"{state_folder()}/hub.json", "rb") as file:
+            return _object(read_json(file.read()))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
 
 
-def _start_hub() -> "tuple[int, int]":
-    """As `muster up` does, with this installation's own Python. Returns its pid and the pipe of its last words."""
+def _hub() -> "dict[str, str]":
+    """Where it answers, and the token to speak with. Raises OSError; Refused where nobody may be the operator."""
+    own = os.environ.get("MUSTER_TOKEN") or os.environ.get("MUSTER_AGENT_TOKEN")
+    if not own and os.environ.get("MUSTER_SERVER"):
+        raise Refused("denied", "Nothing says which agent this is.", "Use the tools of Muster's bridge instead.")
+    told = _hub_file()
+    if "url" not in told:
+        raise ConnectionError("there is no hub.json")
+    return {"url": told["url"], "token": own or told["token"]}
+
+
+def _start_hub() -> None:
+    """As `muster up` does, with this installation's own Python. Raises Refused with the reason when none can be."""
     words, said = os.pipe()
     nothing = os.open(os.devnull, os.O_RDWR)
     command = [sys.executable, "-P", "-m", "muster", "up", "--json"]
     streams = [(os.POSIX_SPAWN_DUP2, own, other) for own, other in ((nothing, 0), (nothing, 1), (said, 2))]
+    pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=streams)
+    os.close(said)
+    os.close(nothing)
+    with open(words, "rb") as file:
+        last_words = file.read().strip().split(b"\n")[-1]  # all of them, so it has ended
+    _, status = os.waitpid(pid, 0)
+    if status == 0 or b'"hub_running"' in last_words:
+        return
     try:
-        return os.posix_spawn(sys.executable, command, os.environ, file_actions=streams), words
-    finally:
-        os.close(said)
-        os.close(nothing)
-
-
-def _look_after(pid: int, words: int) -> "tuple[int, int] | None":
-    """None once it has ended. Raises Refused where it says why no hub can be."""
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    if not ended:
-        return pid, words
-    with os.fdopen(words, "rb") as file:
-        said = file.read()
-    if os.waitstatus_to_exitcode(status) == 0 or b'"hub_running"' in said:
-        return None
-    try:
-        error = read_json(said.strip().split(b"\n")[-1])["error"]
+        raise Refused(**read_json(last_words)["error"])
     except (ValueError, KeyError, TypeError):
-        error = {"code": "hub_will_not_start", "message": "The hub did not start.", "next": "Run `muster up`."}
-    raise Refused(error["code"], error["message"], error["next"], **error.get("facts", {}))
-
-
-def _told(call: Call, error: "dict[str, Any]") -> bytes:
-    """An error of ours as the answer to a request: a tool's result, or an error of the protocol."""
-    if call.method != "tools/call":
-        return _rpc_error(call.id, -32000, f"{error['message']} {error['next']}", {"error": error})
-    text = write_json({"error": error}).decode()
-    result = {"content": [{"type": "text", "text": text}], "structuredContent": {"error": error}, "isError": True}
-    complete = {"resultType": "complete"} if call.version else {}
-    return write_json({"jsonrpc": "2.0", "id": call.id, "result": result | complete})
+        raise Refused("hub_will_not_start", "The hub did not start.", "Run `muster up` to see why.") from None
 
 
 def _rpc_error(id: "Any", code: int, message: str, data: "Any" = None) -> bytes:
-    error = {"code": code, "message": message} | ({} if data is None else {"data": data})
-    return write_json({"jsonrpc": "2.0", "id": id, "error": error})
+    return write_json({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message, "data": data}})
 
 
 def _directory() -> str:
     """Where the client stands, percent-encoded; nothing where that was removed."""
     try:
-        here = os.fsencode(os.getcwd())  # noqa: PTH109
+        here = os.fsencode(os.getcwd())
     except FileNotFoundError:
         return ""
-    return "".join(chr(b) if chr(b).isalnum() and b < 128 or b in b"/-_.~" else f"%{b:02X}" for b in here)
-
-
-def _hang_up(connection: "socket.socket") -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it has ended by itself
-
-
-def main(arguments: "list[str]") -> int:
-    toolkits = "mesh"
-    match arguments:
-        case []:
-            pass
-        case ["--toolkits", given] if given.replace(",", "").replace("_", "").isalnum() and given.isascii():
-            toolkits = given
-        case _:
-            os.write(2, b"usage: muster mcp [--toolkits NAME,NAME]\nMCP on stdin and stdout (default: mesh).\n")
-            return 0 if arguments in (["--help"], ["-h"]) else 2
-    try:
-        Door(toolkits).serve()
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return "".join(chr(b) if (b < 128 and chr(b).isalnum()) or b in b"/-_.~" else f"%{b:02X}" for b in here)
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1:]))  # at once: threads that still wait for the hub are not waited for
+    # muster.__main__ has looked at the arguments. At once: threads that still wait for the hub are not waited for.
+    Door(toolkits=sys.argv[2] if sys.argv[2:] else "mesh").serve()
+    os._exit(0)

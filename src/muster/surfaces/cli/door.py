@@ -1,9 +1,10 @@
-"""`muster mcp` as the help shows it; run, it never comes here (see muster.__main__)."""
+"""`muster mcp` as the help shows it. Said well it never comes here: muster.__main__ becomes the stdio door."""
 
 import click
 
 
-@click.command(add_help_option=False)
-@click.option("--toolkits", default="mesh", help="Which toolkits to offer, with commas between them.")
+@click.command()
+@click.option("--toolkits", default="mesh", metavar="NAME,NAME", help="Which toolkits to offer.")
 def mcp(toolkits: str) -> None:
-    """Speak MCP on stdin and stdout, for OpenCode and every other MCP client."""
+    """Speak MCP on stdin and stdout, for OpenCode and every other client."""
+    raise click.UsageError(f"These are no names of toolkits: {toolkits}.")

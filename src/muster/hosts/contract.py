@@ -8,6 +8,7 @@ a `Hint` only says where looking is worth while, and losing one costs time, not 
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +51,8 @@ class ServerProcess:
 class SessionWish:
     """A conversation that should exist. `run` marks it, so that it is found again instead of made twice.
 
+    `since`: it cannot be older than this, which shortens the search; None: look at all.
+
     `tools` are the tools of Muster's that this session is offered; all others of ours stay hidden from it.
     """
 
@@ -60,6 +63,7 @@ class SessionWish:
     persona: str
     model: str | None
     tools: tuple[str, ...]
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +133,8 @@ class Connection(Protocol):
     async def send(self, wish: TurnWish) -> None:
         """Make sure that the turn is answered: harmless when it stands there, nothing when it has a good answer.
 
-        When it returns, the host has begun (or stays silent for seconds), so that a look sees this try, not an earlier
-        one. Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
+        When a turn is sent again, this returns once the new try shows, so that a look does not see an earlier one. After
+        a first sending the turn may look ABSENT or STALLED for some seconds: give it time before sending again. Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
         """
         ...
 

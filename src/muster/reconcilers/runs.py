@@ -25,7 +25,7 @@ from muster.views import runs as run_views
 from muster.views.runs import Work
 
 LOOK_SECONDS = 5.0  # how often a turn is looked at when no hint comes
-GRACE = timedelta(seconds=2)  # between a prompt's arrival and the host's first sign of work on it
+GRACE = timedelta(seconds=5)  # between a prompt's arrival and the host's first sign of work on it
 SENDS = 5
 NO_ANSWER = "The model ended its turn without an answer."
 NOT_TAKEN_UP = f"The host took the prompt {SENDS} times and did not work on it."
@@ -88,6 +88,7 @@ class RunsReconciler(Reconciler):
             persona=agent.persona,
             model=agent.model,
             tools=self._tools,
+            since=work.run.queued_at,
         )
         session = agent.session or await connection.open_session(wish)
         await self.engine.execute(run_commands.start, SYSTEM, run=work.run.id, session=session)

@@ -20,14 +20,18 @@ QUIET_STREAM_SECONDS = 30
 EVENT = "data:"
 
 
-async def is_healthy(*, port: int, password: str, seconds: float = HEALTH_SECONDS) -> bool:
-    """Ask on a new connection: one that was made before the server was ready is never answered."""
+async def healthy_version(*, port: int, password: str, seconds: float = HEALTH_SECONDS) -> str | None:
+    """The version of a server that says it is well, else None.
+
+    Asked on a new connection: one that was made before the server was ready is never answered.
+    """
     async with _http(port, password, seconds) as http:
         try:
             answer = await http.get(HEALTH)
         except httpx2.TransportError:
-            return False
-    return answer.is_success and answer.json().get("healthy") is True
+            return None
+    told = answer.json() if answer.is_success else {}
+    return str(told.get("version")) if told.get("healthy") is True else None
 
 
 class Client:

@@ -1,6 +1,7 @@
 """A running OpenCode server, spoken to."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 from urllib.parse import unquote
 
@@ -9,17 +10,19 @@ import anyio
 from muster.errors import HostAway, HostFailed, SessionLost
 from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
 from muster.hosts.opencode import translate
-from muster.hosts.opencode.client import Client, is_healthy
+from muster.hosts.opencode.client import Client, healthy_version
 from muster.hosts.opencode.translate import Reading
 from muster.model.facts import Line
 from muster.model.ids import SessionId
 
 HEALTHY_SECONDS = 3
+UNANSWERED = (Standing.ABSENT, Standing.STALLED)
 RUN = "muster_run"
 AGENT = "muster_agent"
 # OpenCode tells of the newest 100 sessions unless a number is given.
 ALL_SESSIONS = 1_000_000
 NEWEST_MESSAGES = 8
+CLOCKS_SECONDS = 60  # how far OpenCode's clock and ours may lie apart
 # OpenCode is idle for a moment before its loop begins, and before an error stands in the message (0.7 s in a cold
 # directory). A session that has stood still for longer than this stands still.
 MOMENT_SECONDS = 3.0
@@ -36,28 +39,32 @@ class OpenCodeConnection:
         self._client = Client(server=wish.id, port=process.port, password=wish.password)
         self._offered: set[tuple[str, str, str | None]] = set()
         self._refusals: dict[SessionId, str] = {}
+        self._checking = anyio.Lock()
 
     async def healthy(self) -> bool:
-        return await is_healthy(port=self._process.port, password=self._wish.password, seconds=HEALTHY_SECONDS)
+        port, password = self._process.port, self._wish.password
+        return await healthy_version(port=port, password=password, seconds=HEALTHY_SECONDS) is not None
 
     async def open_session(self, wish: SessionWish) -> SessionId:
         _require_plain(wish.directory)
-        for session in await self._client.get("/session", wish.directory, limit=ALL_SESSIONS):
+        start = 0 if wish.since is None else int((wish.since.timestamp() - CLOCKS_SECONDS) * 1000)
+        for session in await self._client.get("/session", wish.directory, limit=ALL_SESSIONS, start=start):
             if (session.get("metadata") or {}).get(RUN) == wish.run:
                 return SessionId(session["id"])
         created = await self._client.post("/session", wish.directory, _session(wish))
         return SessionId(created["id"])
 
     async def send(self, wish: TurnWish) -> None:
-        """Looks first: OpenCode would run a turn again that was answered together with a later one."""
-        before = await self._read(wish)
-        if translate.sight(before).standing in (Standing.ANSWERED, Standing.OPEN):
+        """Looks first at what was sent before: OpenCode would run a turn again that a later one was answered with."""
+        before = await self._read(wish) if await self._find(wish) else None
+        if before and translate.sight(before).standing in (Standing.ANSWERED, Standing.OPEN):
             return
         await self._require_offered(wish)
         self._refusals.pop(wish.session, None)
         path = f"/session/{wish.session}/prompt_async"
         await self._client.post(path, wish.directory, translate.prompt(wish), session=wish.session)
-        await self._await_begin(wish, before)
+        if before:
+            await self._await_begin(wish, before)
 
     async def look(self, wish: TurnWish) -> Sight:
         reading = await self._read(wish)
@@ -68,7 +75,8 @@ class OpenCodeConnection:
             while seen.standing is Standing.STALLED and wish.session not in self._refusals:
                 await anyio.sleep(LOOK_SECONDS)
                 seen = translate.sight(await self._read(wish))
-        return seen
+        words = self._refusals.get(wish.session)
+        return replace(seen, standing=Standing.FAILED, error=words) if words and seen.standing in UNANSWERED else seen
 
     async def abort(self, session: SessionId, directory: str) -> None:
         try:
@@ -123,15 +131,18 @@ class OpenCodeConnection:
         for message in newest:
             if message["info"]["id"] == named:
                 return message
-        if len(newest) < NEWEST_MESSAGES:
-            return None
+        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish)
+
+    async def _find(self, wish: TurnWish) -> Any | None:
+        """The turn's own message, wherever it stands. A lost session has none either; whatever is done next tells."""
+        path = f"/session/{wish.session}/message/{translate.message_id(wish.id)}"
         try:
-            return await self._client.get(f"/session/{wish.session}/message/{named}", wish.directory, session=named)
+            return await self._client.get(path, wish.directory, session=wish.session)
         except SessionLost:
             return None
 
     async def _await_begin(self, wish: TurnWish, before: Reading) -> None:
-        """Wait until the prompt shows: until then a look would see how things stood before."""
+        """Wait until a prompt that was sent again shows: until then a look would see how things stood before."""
         with anyio.move_on_after(MOMENT_SECONDS):
             while True:
                 reading = await self._read(wish)
@@ -144,15 +155,18 @@ class OpenCodeConnection:
     async def _require_offered(self, wish: TurnWish) -> None:
         """OpenCode accepts a prompt for a persona or a model that it does not have, and drops it without a trace."""
         key = (wish.directory, wish.persona, wish.model)
-        if key in self._offered:
-            return
+        async with self._checking:  # many agents that start together ask once
+            if key not in self._offered:
+                await self._check_offered(wish)
+                self._offered.add(key)
+
+    async def _check_offered(self, wish: TurnWish) -> None:
         agents = [agent["name"] for agent in await self._client.get("/agent", wish.directory)]
         if wish.persona not in agents:
             why = f"there is no persona {wish.persona} in {wish.directory}; there are {', '.join(agents)}"
             raise HostFailed(host="opencode", why=why)
         if wish.model and wish.model not in await self._models(wish.directory):
             raise HostFailed(host="opencode", why=f"there is no model {wish.model} in {wish.directory}")
-        self._offered.add(key)
 
     async def _models(self, directory: str) -> set[str]:
         told = await self._client.get("/config/providers", directory)

@@ -7,7 +7,6 @@ from muster.hosts.contract import ServerProcess, ServerWish
 from muster.hosts.opencode.connection import OpenCodeConnection
 from muster.hosts.opencode.personas import Personas
 from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, runs
-from muster.hosts.opencode.program import Programs
 from muster.hosts.opencode.server import Servers
 from muster.model.facts import Persona
 from muster.model.ids import RunId, ServerId
@@ -29,7 +28,7 @@ class OpenCodeHost:
     ) -> None:
         self._env = dict(os.environ if env is None else env)
         self._extra_env = dict(extra_env or {})
-        self._servers = Servers(Programs(program))
+        self._servers = Servers(program)
         self._personas = Personas(self._env | self._extra_env)
 
     @property

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from muster.errors import HostFailed, HostMissing, HostVersionUnknown
@@ -15,45 +14,22 @@ BELOW = (2,)
 VERSION_SECONDS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """An `opencode` whose version is spoken here."""
-
-    path: Path
-    version: str
-
-
-class Programs:
-    """Finds the program and remembers its version while the file stays as it is. Blocking."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._versions: dict[tuple[Path, int], str] = {}
-
-    def find(self, env: Mapping[str, str]) -> Program:
-        """Raises `HostMissing`, `HostVersionUnknown`, `HostFailed`."""
-        path = self._locate(env)
-        key = (path, path.stat().st_mtime_ns)
-        if key not in self._versions:
-            self._versions[key] = _ask_version(path, env)
-        version = self._versions[key]
-        if not is_spoken(version):
-            raise HostVersionUnknown(host="opencode", version=version, spoken=SPOKEN)
-        return Program(path=path, version=version)
-
-    def _locate(self, env: Mapping[str, str]) -> Path:
-        if found := shutil.which(self._path or "opencode", path=env.get("PATH")):
-            return Path(found).resolve()
-        looked = self._path or "`opencode` on the PATH"
-        raise HostMissing(host="opencode", looked=looked)
+def locate(program: str | None, env: Mapping[str, str]) -> Path:
+    """The program at a path, else the one on the PATH. Raises `HostMissing`."""
+    if found := shutil.which(program or "opencode", path=env.get("PATH")):
+        return Path(found).resolve()
+    raise HostMissing(host="opencode", looked=program or "`opencode` on the PATH")
 
 
-def is_spoken(version: str) -> bool:
+def require_spoken(version: str) -> None:
+    """Raises `HostVersionUnknown`."""
     numbers = tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0]))
-    return LEAST <= numbers < BELOW
+    if not LEAST <= numbers < BELOW:
+        raise HostVersionUnknown(host="opencode", version=version, spoken=SPOKEN)
 
 
-def _ask_version(path: Path, env: Mapping[str, str]) -> str:
+def ask_version(path: Path, env: Mapping[str, str]) -> str:
+    """What the program says of itself: half a second, so only asked where a server could not be. Blocking."""
     try:
         done = subprocess.run(
             [path, "--version"],

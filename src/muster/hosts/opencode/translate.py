@@ -114,7 +114,7 @@ def has_new_answer(before: Reading, now: Reading) -> bool:
 
 
 def hint(event: Json, tools: dict[SessionId, str]) -> Hint | None:
-    """What an event says to whoever waits; `tools` remembers the tool that runs in each session."""
+    """What an event says to whoever waits, if anything; `tools` remembers the tool that runs in each session."""
     payload: Json = event.get("payload") or {}
     kind = payload.get("type", "")
     properties: Json = payload.get("properties") or {}
@@ -124,10 +124,12 @@ def hint(event: Json, tools: dict[SessionId, str]) -> Hint | None:
     if not named or not kind.startswith(("session.", "message.", "permission.", "question.")):
         return None
     session = SessionId(named)
+    before = tools.get(session)
     if part.get("type") == "tool":
         _note_tool(session, part, tools)
     turning = kind in TURNING or _ends_step(kind, properties, part, info)
-    return Hint(session=session, turning=turning, tool=tools.get(session))
+    tool = tools.get(session)
+    return Hint(session=session, turning=turning, tool=tool) if turning or tool != before else None
 
 
 def refusal(event: Json) -> tuple[SessionId, str] | None:

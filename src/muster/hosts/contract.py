@@ -133,8 +133,9 @@ class Connection(Protocol):
     async def send(self, wish: TurnWish) -> None:
         """Make sure that the turn is answered: harmless when it stands there, nothing when it has a good answer.
 
-        When a turn is sent again, this returns once the new try shows, so that a look does not see an earlier one. After
-        a first sending the turn may look ABSENT or STALLED for some seconds: give it time before sending again. Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
+        When a turn is sent again, this returns once the new try shows, so that a look does not see an earlier one.
+        After a first sending the turn may look ABSENT or STALLED for seconds: give it time before sending again.
+        Raises `SessionLost`, or `HostFailed` when the host refuses the prompt for good.
         """
         ...
 

@@ -7,7 +7,6 @@ name, and hub.json is read again for every new connection, so a hub that was sta
 import json
 import os
 import select
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,13 +51,13 @@ class _WentAway(Exception):
 
 
 class Hub:
-    """A hub as one caller sees it. Threads may share it; each has its own connection."""
+    """A hub as one caller sees it. Threads may share it; connections are kept for the next call until `close`."""
 
     def __init__(self, home: Path, token: str | None) -> None:
         """Without a `token` calls are made with the operator's, as hub.json has it."""
         self.home = home
         self._token = token
-        self._kept = threading.local()
+        self._idle: list[HTTPConnection] = []
 
     @classmethod
     def find(cls, home: Path | None = None, *, environment: Mapping[str, str] | None = None) -> "Hub":
@@ -76,10 +75,12 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Close this thread's connection; the next call makes another."""
-        kept: HTTPConnection | None = getattr(self._kept, "connection", None)
-        if kept is not None:
-            kept.close()
+        """Let the connections go; a later call makes new ones."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def address(self) -> Address:
         """Where the hub answers now. Raises NoHub."""
@@ -131,10 +132,12 @@ class Hub:
         try:
             connection.request("POST", f"/api/v1/{quote(verb, safe='')}", body, self._headers())
             response = connection.getresponse()
-            return _answer(response.status, response.read())
+            told = response.read()
         except (OSError, HTTPException) as error:
             connection.close()
             raise _WentAway(str(error)) from error
+        self._idle.append(connection)
+        return _answer(response.status, told)
 
     @contextmanager
     def _stream(self, cursor: int, about: Mapping[str, str]) -> Iterator[Iterator[Json]]:
@@ -162,15 +165,14 @@ class Hub:
             return headers
 
     def _connection(self, seconds: float) -> HTTPConnection:
-        """This thread's own, made anew when the hub has closed it."""
-        kept: HTTPConnection | None = getattr(self._kept, "connection", None)
-        if kept is None or kept.sock is None or select.select([kept.sock], [], [], 0)[0]:
-            if kept is not None:
-                kept.close()
-            kept = self._kept.connection = self._connect(seconds)
-        assert kept.sock is not None
-        kept.sock.settimeout(seconds)
-        return kept
+        """One that was kept, unless the hub has closed it meanwhile; else a new one."""
+        while self._idle:
+            kept = self._idle.pop()
+            if kept.sock is not None and not select.select([kept.sock], [], [], 0)[0]:
+                kept.sock.settimeout(seconds)
+                return kept
+            kept.close()
+        return self._connect(seconds)
 
     def _connect(self, seconds: float) -> HTTPConnection:
         url = urlsplit(self.address().url)

@@ -51,7 +51,7 @@ def read_json(raw: bytes) -> "Any":
     text = raw.decode().strip()
     try:
         value, end = SCAN(text, 0)
-    except (StopIteration, RecursionError) as error:
+    except (StopIteration, RecursionError, SystemError) as error:  # the last where json is not there to name it
         raise ValueError("not JSON") from error
     if text[end:]:
         raise ValueError("more than one value")

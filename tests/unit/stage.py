@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -95,8 +96,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def hub(folder: Path, host: Host, clock: Clock) -> AsyncIterator[Stage]:
-    """A hub on a state folder; entered again it is the hub after a restart."""
+async def hub(folder: Path, host: Host, clock: Clock, *verbs: ModuleType) -> AsyncIterator[Stage]:
+    """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has."""
     project = folder / "project"
     project.mkdir(parents=True, exist_ok=True)
     keyring = Keyring(b"k" * 32)
@@ -108,7 +109,7 @@ async def hub(folder: Path, host: Host, clock: Clock) -> AsyncIterator[Stage]:
             clock=clock,
             host=host,
             connections=connections,
-            engine=Engine(database, Catalog(VERB_MODULES), readers(host, connections)),
+            engine=Engine(database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections)),
             keyring=keyring,
         )
         await connections.aclose()

@@ -6,6 +6,7 @@ the status.
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
@@ -21,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.engine import Engine
-from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge
+from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge, UnknownField
 from muster.model.actor import Actor, ActorKind
 from muster.model.event import Entry
 from muster.surfaces.gate import Gate
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES = 256 * 1024 * 1024  # 200 prompts of 1 MiB, with room for JSON's escapes
 PING_SECONDS = 15
+EVENT_QUERY = ("after", "fleet", "agent")
 
 
 def application(
@@ -43,7 +45,7 @@ def application(
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
-            Route("/api/v1/events", _Events(engine)),
+            Route("/api/v1/events", _Events(engine), methods=["GET"]),
             Route("/api/v1/{verb}", _Verbs(engine), methods=["POST"]),
             *routes,
         ],
@@ -51,6 +53,7 @@ def application(
         exception_handlers={MusterError: refuse, 404: _no_route, 405: _no_route},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect is no answer that a program expects
     return Gate(app, engine, keyring)
 
 
@@ -101,6 +104,9 @@ class _Events:
         if caller(request).kind is not ActorKind.OPERATOR:
             raise Denied(why="The journal is the operator's.", hint="fleet_status shows your own fleet.")
         query = request.query_params
+        for name in query:
+            if name not in EVENT_QUERY:
+                raise UnknownField(verb="GET /api/v1/events", field=name, fields=", ".join(EVENT_QUERY))
         after = _cursor(request.headers.get("last-event-id") or query.get("after"), self._engine.head)
         entries = self._engine.watch(after, fleet=query.get("fleet"), agent=query.get("agent"))
         await EventSourceResponse(_told(entries), ping=PING_SECONDS)(scope, receive, send)
@@ -116,8 +122,8 @@ async def _told(entries: AsyncIterator[Entry]) -> AsyncIterator[ServerSentEvent]
 def _cursor(given: str | None, head: int) -> int:
     if given is None:
         return head
-    if not given.isdecimal():
-        raise BadValue(field="after", expected="a cursor, a whole number", got=given)
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        raise BadValue(field="after", expected="a cursor, a whole number", got=given[:60])
     return int(given)
 
 

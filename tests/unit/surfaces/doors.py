@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
 async def web(stage: Stage) -> AsyncIterator[str]:
     """The URL of the application, served as the hub serves it."""
     mcp = McpDoor(stage.engine, {MESH.name: MESH})
-    bridge = BridgeDoor(stage.engine, MESH, stage.keyring)
+    bridge = BridgeDoor(stage.engine, MESH, stage.keyring, stage.path.parent)
     answering = anyio.Event()
 
     @asynccontextmanager

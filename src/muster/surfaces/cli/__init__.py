@@ -59,9 +59,13 @@ def run(arguments: Sequence[str]) -> int:
     as_json = any(word.partition("=")[0] == "--json" for word in arguments)
     _show_what_can_be_shown()
     try:
-        ended = muster.main(list(arguments), prog_name="muster", standalone_mode=False)
+        # Not `main`, which would end the program by itself when a pipe breaks.
+        with muster.make_context("muster", list(arguments)) as context:
+            ended = muster.invoke(context)
         sys.stdout.flush()
         return ended if isinstance(ended, int) else 0
+    except click.exceptions.Exit as asked:
+        return asked.exit_code
     except MusterError as error:
         say_error(error.to_json(), as_json=as_json)
         return error.exit_code

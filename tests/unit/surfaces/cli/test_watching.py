@@ -1,15 +1,27 @@
 """`muster inspect`, `logs`, `events`, `call`, `whoami`: looking, once and live."""
 
 import json
+import threading
+from typing import Any
 
 import anyio
+import anyio.to_thread
 
+from muster.surfaces.client import Hub
 from unit.surfaces.cli.conftest import Ended, Shell
 
 
 async def followed(shell: Shell, *words: str) -> Ended:
-    """What was said until the agent was let through, and the program ended by itself."""
+    """What was said from before the agent was let through until the program ended by itself."""
     said: list[Ended] = []
+    watching = threading.Event()
+    events = Hub.events
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        watching.set()
+        return events(*arguments, **named)
+
+    shell.monkeypatch.setattr(Hub, "events", noted)
 
     async def follow() -> None:
         said.append(await shell.muster(*words))
@@ -17,7 +29,7 @@ async def followed(shell: Shell, *words: str) -> Ended:
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follow)
-            await shell.stage.until("turn.sent")
+            await anyio.to_thread.run_sync(watching.wait, abandon_on_cancel=True)
             shell.gate.set()
     return said[0]
 
@@ -60,8 +72,16 @@ async def test_inspect_follows_a_fleet_until_it_is_quiet(shell: Shell) -> None:
 
 async def test_inspect_follows_for_a_program_with_one_answer_at_the_end(shell: Shell) -> None:
     fleet = await shell.spawn("one=hold")
-    said = await followed(shell, "inspect", fleet, "--follow", "--json")
-    assert said.json["fleet"]["status"] == "complete"
+    answers: list[Ended] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def follow() -> None:
+            answers.append(await shell.muster("inspect", fleet, "--follow", "--json"))
+
+        tasks.start_soon(follow)
+        await shell.stage.until("turn.sent")
+        shell.gate.set()
+    assert answers[0].json["fleet"]["status"] == "complete"
 
 
 async def test_inspect_of_a_quiet_fleet_does_not_wait(shell: Shell) -> None:

@@ -65,6 +65,12 @@ class Reading:
         candidates = own or after
         return candidates[-1] if candidates else None
 
+    @property
+    def said_so_far(self) -> str:
+        """The newest words of the turn, for as long as it has no answer; a step that has just begun has none yet."""
+        words = (_said(message["parts"]) for message in reversed(self._after()) if _is_answer(message["info"]))
+        return next((text for text in words if text), "")
+
     def last_moved_at(self) -> float:
         """Seconds since the epoch."""
         infos = [message["info"] for message in (self.question, self.answer) if message]
@@ -89,14 +95,19 @@ def sight(reading: Reading) -> Sight:
         return Sight(standing=Standing.ABSENT, **_totals(reading.session))
     info = reading.answer["info"] if reading.answer else {}
     parts = reading.answer["parts"] if reading.answer else []
+    standing = _standing(reading, info)
     return Sight(
-        standing=_standing(reading, info),
-        output="".join(part["text"] for part in parts if _is_said(part)),
+        standing=standing,
+        output=_said(parts) if standing is Standing.ANSWERED else reading.said_so_far,
         error=_retrying(reading.status) if reading.at_work else _failure(info),
         final=not reading.at_work and _is_final(info),
         tool=_running_tool(parts) if reading.at_work else None,
         **_totals(reading.session),
     )
+
+
+def _said(parts: Sequence[Json]) -> str:
+    return "".join(part["text"] for part in parts if _is_said(part))
 
 
 def _standing(reading: Reading, info: Json) -> Standing:

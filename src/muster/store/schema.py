@@ -4,6 +4,7 @@ Every table has `seq`, the order of insertion: it is what "first in, first out" 
 Moments are microseconds since the epoch, UTC.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any  # SQLAlchemy's own signature of process_* hands the dialect as Any
 
@@ -27,6 +28,17 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else EPOCH + value * MICROSECOND
 
 
+class Utf8(TypeDecorator[str]):
+    """Text as UTF-8 can hold it: half a character, in which an answer that was cut may end, becomes U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else HALVES.sub("\ufffd", value)
+
+
+HALVES = re.compile("[\ud800-\udfff]")
 metadata = MetaData()
 
 
@@ -35,11 +47,11 @@ def _seq() -> Column[int]:
 
 
 def _id() -> Column[str]:
-    return Column("id", Text, nullable=False, unique=True)
+    return Column("id", Utf8, nullable=False, unique=True)
 
 
 def _reference(name: str, table: str) -> Column[str]:
-    return Column(name, Text, ForeignKey(f"{table}.id"), nullable=False, index=True)
+    return Column(name, Utf8, ForeignKey(f"{table}.id"), nullable=False, index=True)
 
 
 fleets = Table(
@@ -47,13 +59,13 @@ fleets = Table(
     metadata,
     _seq(),
     _id(),
-    Column("name", Text, nullable=False),
-    Column("project", Text, nullable=False, index=True),
-    Column("directory", Text, nullable=False),
-    Column("spawned_by", Text, nullable=False),
+    Column("name", Utf8, nullable=False),
+    Column("project", Utf8, nullable=False, index=True),
+    Column("directory", Utf8, nullable=False),
+    Column("spawned_by", Utf8, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("cancelled_at", Moment),
-    Column("reason", Text),
+    Column("reason", Utf8),
     sqlite_autoincrement=True,
 )
 
@@ -62,15 +74,15 @@ servers = Table(
     metadata,
     _seq(),
     _id(),
-    Column("host", Text, nullable=False),
+    Column("host", Utf8, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("state", Text, nullable=False, index=True),
+    Column("state", Utf8, nullable=False, index=True),
     Column("pid", Integer),
     Column("pid_started_at", Float),
     Column("port", Integer),
-    Column("version", Text),
-    Column("why", Text),
-    Column("detail", Text),
+    Column("version", Utf8),
+    Column("why", Utf8),
+    Column("detail", Utf8),
     Column("changed_at", Moment, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -82,17 +94,17 @@ agents = Table(
     _id(),
     _reference("fleet", "fleets"),
     Column("position", Integer, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("persona", Text, nullable=False),
-    Column("model", Text),
-    Column("directory", Text, nullable=False),
-    Column("wanted", Text, nullable=False),
-    Column("stop_reason", Text),
-    Column("run", Text, nullable=False),
-    Column("server", Text),
-    Column("session", Text),
-    Column("tool", Text),
+    Column("name", Utf8, nullable=False),
+    Column("role", Utf8, nullable=False),
+    Column("persona", Utf8, nullable=False),
+    Column("model", Utf8),
+    Column("directory", Utf8, nullable=False),
+    Column("wanted", Utf8, nullable=False),
+    Column("stop_reason", Utf8),
+    Column("run", Utf8, nullable=False),
+    Column("server", Utf8),
+    Column("session", Utf8),
+    Column("tool", Utf8),
     Column("tokens", BigInteger, nullable=False),
     Column("cost_usd", Float, nullable=False),
     Column("last_activity_at", Moment),
@@ -110,10 +122,10 @@ runs = Table(
     _reference("agent", "agents"),
     _reference("fleet", "fleets"),
     Column("number", Integer, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text),
-    Column("error", Text),
-    Column("server", Text),
+    Column("state", Utf8, nullable=False),
+    Column("outcome", Utf8),
+    Column("error", Utf8),
+    Column("server", Utf8),
     Column("generation", Integer),
     Column("queued_at", Moment, nullable=False),
     Column("started_at", Moment),
@@ -130,12 +142,12 @@ turns = Table(
     _id(),
     _reference("agent", "agents"),
     _reference("fleet", "fleets"),
-    Column("kind", Text, nullable=False),
-    Column("preamble", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("ending", Text),
-    Column("output", Text),
-    Column("error", Text),
+    Column("kind", Utf8, nullable=False),
+    Column("preamble", Utf8, nullable=False),
+    Column("text", Utf8, nullable=False),
+    Column("ending", Utf8),
+    Column("output", Utf8),
+    Column("error", Utf8),
     Column("sends", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
@@ -148,11 +160,11 @@ events = Table(
     metadata,
     Column("cursor", Integer, primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("fleet", Text),
-    Column("agent", Text),
-    Column("body", Text, nullable=False),
+    Column("name", Utf8, nullable=False),
+    Column("actor", Utf8, nullable=False),
+    Column("fleet", Utf8),
+    Column("agent", Utf8),
+    Column("body", Utf8, nullable=False),
     Index("ix_events_fleet", "fleet", "cursor"),
     Index("ix_events_agent", "agent", "cursor"),
     sqlite_autoincrement=True,
@@ -161,10 +173,10 @@ events = Table(
 requests = Table(
     "requests",
     metadata,
-    Column("actor", Text, primary_key=True),
-    Column("request_id", Text, primary_key=True),
-    Column("verb", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("answer", Text, nullable=False),
+    Column("actor", Utf8, primary_key=True),
+    Column("request_id", Utf8, primary_key=True),
+    Column("verb", Utf8, nullable=False),
+    Column("fingerprint", Utf8, nullable=False),
+    Column("answer", Utf8, nullable=False),
     Column("at", Moment, nullable=False, index=True),
 )

@@ -1,5 +1,6 @@
 """Makes host servers true: starts the wanted, watches the running, ends the idle, reports the lost."""
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from anyio.abc import TaskGroup
 from muster.commands import agents as agent_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
-from muster.errors import Conflict, HostFailed, Stale
+from muster.errors import Conflict, HostFailed, MusterError, Stale
 from muster.hosts.contract import Hint
 from muster.model.actor import SYSTEM
 from muster.model.event import Entry
@@ -20,6 +21,8 @@ from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.views import runs as run_views
 from muster.views import servers as server_views
+
+log = logging.getLogger(__name__)
 
 TEND_SECONDS = 2.0
 
@@ -144,7 +147,10 @@ class HostsReconciler(Reconciler):
         with scope:
             connection = await self._connections.to(server)
             async for hint in connection.hints():
-                await self._pass_on(server, hint)
+                try:
+                    await self._pass_on(server, hint)
+                except MusterError as error:  # a lost hint costs time, not truth
+                    log.warning("hint.lost server=%s error=%s", server.id, error)
 
     async def _pass_on(self, server: Server, hint: Hint) -> None:
         if hint.session is None:

@@ -4,7 +4,7 @@ Starting, going on after a crash of anything, and looking whether it is done are
 the turn has got, and do the next thing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 from muster.commands import agents as agent_commands
@@ -71,14 +71,23 @@ class RunsReconciler(Reconciler):
             case RunState.STARTING | RunState.WORKING if work.agent.wanted is Wanted.STOPPED:
                 return await self._cut(work)
             case RunState.STARTING:
-                return await self._open(work)
+                return await self._advance(work, self._open)
             case RunState.WORKING:
-                return await self._see_to(work)
+                return await self._advance(work, self._next_step)
 
-    async def _open(self, work: Work) -> float | None:
+    async def _advance(self, work: Work, step: Callable[[Work, Connection], Awaitable[float | None]]) -> float | None:
+        """Take a step on the run's server; what the host refuses for good ends the run."""
         connection = await self._connection(work)
         if connection is None:
             return None
+        try:
+            return await step(work, connection)
+        except HostAway:
+            raise
+        except HostFailed as error:
+            return await self._report(work, Outcome.FAILED, Sight(standing=Standing.FAILED), error.message)
+
+    async def _open(self, work: Work, connection: Connection) -> float:
         agent = work.agent
         wish = SessionWish(
             agent=agent.id,
@@ -93,17 +102,6 @@ class RunsReconciler(Reconciler):
         session = agent.session or await connection.open_session(wish)
         await self.engine.execute(run_commands.start, SYSTEM, run=work.run.id, session=session)
         return 0.0
-
-    async def _see_to(self, work: Work) -> float | None:
-        connection = await self._connection(work)
-        if connection is None:
-            return None
-        try:
-            return await self._next_step(work, connection)
-        except HostAway:
-            raise
-        except HostFailed as error:
-            return await self._report(work, Outcome.FAILED, Sight(standing=Standing.FAILED), error.message)
 
     async def _next_step(self, work: Work, connection: Connection) -> float | None:
         if work.turn.sent_at is None:

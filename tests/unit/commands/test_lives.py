@@ -1,0 +1,234 @@
+"""Any sequence of commands leaves rows and journal that agree, and breaks no promise on the way.
+
+The journal is replayed by rules of its own, written here a second time on purpose.
+"""
+
+import sqlite3
+import tempfile
+from collections import Counter, defaultdict
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.commands import agents as agent_commands
+from muster.commands import runs as run_commands
+from muster.commands import servers as server_commands
+from muster.commands import turns as turn_commands
+from muster.errors import MusterError
+from muster.hosts.scripted import ScriptedHost
+from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.ceiling import Ceilings, Sharding
+from muster.model.run import Outcome
+from muster.model.server import StopReason
+from unit.stage import Clock, Stage, hub
+
+pytestmark = pytest.mark.anyio
+
+TOTAL = 3
+REPORTS = [Outcome.DONE, Outcome.FAILED, Outcome.CANCELLED]
+DEEDS = st.one_of(
+    st.tuples(st.just("spawn"), st.integers(1, 3)),
+    st.tuples(
+        st.sampled_from(["attach", "cancel_agent", "cancel_fleet", "start", "send", "ready", "move", "retire"]),
+        st.integers(0, 9),
+    ),
+    st.tuples(st.just("admit"), st.just(0)),
+    st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(REPORTS)),
+    st.tuples(st.just("stop"), st.integers(0, 9), st.sampled_from(StopReason)),
+    st.tuples(st.just("wait"), st.integers(1, 300)),
+)
+
+
+def rows(path: Path, table: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY seq")]
+
+
+class Life:
+    """Does what it is told to a hub without reconcilers, as far as the hub lets it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    async def do(self, deed: str, which: int, *rest: Any) -> None:
+        try:
+            await getattr(self, deed)(which, *rest)
+        except MusterError as error:
+            assert error.code in {"not_found", "conflict", "stale", "fleet_cancelled", "bad_value"}, error.to_json()
+
+    def pick(self, table: str, which: int) -> dict[str, Any]:
+        there = rows(self.stage.path, table)
+        return there[which % len(there)] if there else {"id": "none", "generation": 1}
+
+    async def spawn(self, agents: int) -> None:
+        await self.stage.spawn(*["p"] * agents)
+
+    async def attach(self, which: int) -> None:
+        await self.stage.call("agent.attach", fleet_id=self.pick("fleets", which)["id"], role="late", prompt="p")
+
+    async def cancel_agent(self, which: int) -> None:
+        await self.stage.engine.execute(agent_commands.cancel, OPERATOR, self.pick("agents", which)["id"])
+
+    async def cancel_fleet(self, which: int) -> None:
+        cancel = self.stage.engine.catalog["fleet.cancel"]
+        await self.stage.engine.execute(cancel, OPERATOR, self.pick("fleets", which)["id"])
+
+    async def admit(self, _: int) -> None:
+        await self.report(
+            run_commands.admit, ceilings=Ceilings(total=TOTAL), sharding=Sharding(agents=2), host="scripted"
+        )
+
+    async def start(self, which: int) -> None:
+        await self.report(run_commands.start, run=self.pick("runs", which)["id"], session=f"ses_{which}")
+
+    async def send(self, which: int) -> None:
+        await self.report(turn_commands.send, turn=self.pick("turns", which)["id"])
+
+    async def move(self, which: int) -> None:
+        await self.report(agent_commands.move, agent=self.pick("agents", which)["id"], tool="read", tokens=which)
+
+    async def end(self, which: int, outcome: Outcome) -> None:
+        run = self.pick("runs", which)
+        wanted = {agent["id"]: agent["wanted"] for agent in rows(self.stage.path, "agents")}.get(run.get("agent"))
+        if outcome is Outcome.CANCELLED and wanted == "running":
+            return  # no reconciler says so of an agent that is wanted
+        await self.report(run_commands.end, run=run["id"], outcome=outcome, error="why", output="said")
+
+    async def ready(self, which: int) -> None:
+        server = self.pick("servers", which)
+        process = {"pid": 1, "pid_started_at": 1.0, "port": 1, "version": "1"}
+        await self.report(server_commands.ready, server=server["id"], generation=server["generation"], **process)
+
+    async def stop(self, which: int, why: StopReason) -> None:
+        server = self.pick("servers", which)
+        await self.report(server_commands.stop, server=server["id"], generation=server["generation"], why=why)
+
+    async def retire(self, which: int) -> None:
+        server = self.pick("servers", which)
+        wish = {"server": server["id"], "generation": server["generation"], "idle_since": self.stage.clock()}
+        await self.report(server_commands.retire, **wish)
+
+    async def wait(self, seconds: int) -> None:
+        self.stage.clock.advance(seconds=seconds)
+
+    async def report(self, command: Any, **report: Any) -> None:
+        await self.stage.engine.execute(command, SYSTEM, **report)
+
+
+class Replay:
+    """What the journal alone says."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.runs: dict[str, tuple[str, str | None]] = {}
+        self.agent_of: dict[str, str] = {}
+        self.newest: dict[str, str] = {}
+        self.cancelled: set[str] = set()
+        self.closed: set[str] = set()
+        self.sends: Counter[str] = Counter()
+        self.turns: dict[str, str] = {}
+        self.queue: list[str] = []
+        self.members: dict[str, set[str]] = defaultdict(set)
+        must_be_told: str | None = None
+        for event in events:
+            assert (event["name"] == "fleet.quieted") == (must_be_told is not None), event
+            must_be_told = None
+            handler = getattr(self, event["name"].replace(".", "_"), None)
+            if handler is not None:
+                must_be_told = handler(event, event["body"])
+        assert must_be_told is None
+
+    def fleet_cancelled(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        self.closed.add(event["fleet"])
+
+    def agent_attached(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert event["fleet"] not in self.closed
+        self.members[event["fleet"]].add(event["agent"])
+
+    def agent_cancelled(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert event["agent"] not in self.cancelled
+        self.cancelled.add(event["agent"])
+
+    def run_queued(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert body["run"] not in self.runs
+        assert event["agent"] not in self.cancelled
+        self.runs[body["run"]] = ("queued", None)
+        self.agent_of[body["run"]] = event["agent"]
+        self.newest[event["agent"]] = body["run"]
+        self.queue.append(body["run"])
+
+    def run_admitted(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert body["run"] == self.queue.pop(0)
+        self.runs[body["run"]] = ("starting", None)
+        assert sum(state in ("starting", "working") for state, _ in self.runs.values()) <= TOTAL
+
+    def run_started(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert self.runs[body["run"]] == ("starting", None)
+        self.runs[body["run"]] = ("working", None)
+
+    def run_ended(self, event: dict[str, Any], body: dict[str, Any]) -> str | None:
+        state, _ = self.runs[body["run"]]
+        assert state != "ended"
+        assert (event["agent"] in self.cancelled) == (body["outcome"] == "cancelled")
+        if state == "queued":
+            self.queue.remove(body["run"])
+        self.runs[body["run"]] = ("ended", body["outcome"])
+        return None if self.is_running(event["fleet"]) else event["fleet"]
+
+    def turn_sent(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert body["turn"] not in self.turns
+        self.sends[body["turn"]] += 1
+        assert body["sends"] == self.sends[body["turn"]]
+
+    def turn_ended(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert body["turn"] not in self.turns
+        self.turns[body["turn"]] = body["ending"]
+
+    def is_running(self, fleet: str) -> bool:
+        return any(self.runs[self.newest[agent]][0] != "ended" for agent in self.members[fleet])
+
+    def status(self, fleet: str) -> str:
+        ends = {self.runs[self.newest[agent]][1] for agent in self.members[fleet]}
+        if self.is_running(fleet):
+            return "running"
+        if fleet in self.closed:
+            return "cancelled"
+        return "failed" if ends & {"failed", "interrupted"} else "complete"
+
+
+@settings(max_examples=25, deadline=None)
+@given(deeds=st.lists(DEEDS, min_size=5, max_size=40))
+async def test_rows_and_journal_agree_after_any_sequence_of_commands(deeds):
+    with tempfile.TemporaryDirectory() as folder:
+        async with ScriptedHost({}) as host, hub(Path(folder), host, Clock()) as stage:
+            life = Life(stage)
+            for deed in deeds:
+                await life.do(*deed)
+            await require_agreement(stage)
+
+
+async def require_agreement(stage: Stage) -> None:
+    replay = Replay(await stage.events())
+    runs, agents, turns = (rows(stage.path, table) for table in ("runs", "agents", "turns"))
+    assert {run["id"]: (run["state"], run["outcome"]) for run in runs} == replay.runs
+    assert {agent["id"]: agent["run"] for agent in agents} == replay.newest
+    assert {agent["id"] for agent in agents if agent["wanted"] == "stopped"} == replay.cancelled
+    assert {turn["id"]: turn["ending"] for turn in turns if turn["ending"]} == replay.turns
+    assert {turn["id"]: turn["sends"] for turn in turns if turn["sends"]} == replay.sends
+    for agent in agents:
+        own = [run for run in runs if run["agent"] == agent["id"]]
+        assert [run["number"] for run in own] == list(range(1, len(own) + 1))
+        assert own[-1]["id"] == agent["run"]
+        assert all(run["state"] == "ended" for run in own[:-1])
+    for run in runs:
+        assert (run["server"] is None) == (run["state"] == "queued" or run["generation"] is None)
+        assert run["started_at"] is None or run["started_at"] >= run["queued_at"]
+        assert (run["ended_at"] is None) == (run["state"] != "ended")
+    listed = (await stage.call("fleet.list", limit=500))["fleets"]
+    assert {row["fleet_id"]: row["status"] for row in listed} == {
+        fleet["id"]: replay.status(fleet["id"]) for fleet in rows(stage.path, "fleets")
+    }

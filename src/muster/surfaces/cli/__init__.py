@@ -59,13 +59,9 @@ def run(arguments: Sequence[str]) -> int:
     as_json = any(word.partition("=")[0] == "--json" for word in arguments)
     _show_what_can_be_shown()
     try:
-        # Not `main`, which would end the program by itself when a pipe breaks.
-        with muster.make_context("muster", list(arguments)) as context:
-            ended = muster.invoke(context)
+        ended = muster.main(list(arguments), prog_name="muster", standalone_mode=False)
         sys.stdout.flush()
         return ended if isinstance(ended, int) else 0
-    except click.exceptions.Exit as asked:
-        return asked.exit_code
     except MusterError as error:
         say_error(error.to_json(), as_json=as_json)
         return error.exit_code
@@ -80,6 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_output()
         return CUT_OFF
+    except SystemExit as ended:  # click's own: it has answered a shell that completes words, or a pipe broke
+        return CUT_OFF if ended.code == 1 else 0
 
 
 def _misused(error: click.ClickException) -> dict[str, object]:

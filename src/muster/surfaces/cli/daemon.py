@@ -29,7 +29,7 @@ port_option = click.option("--port", type=click.IntRange(0, 65535), help="The hu
 @click.command()
 @port_option
 @click.option("--json", is_flag=True, expose_value=False, help="Say errors as JSON.")
-def serve(port: int | None) -> None:
+def serve(*, port: int | None) -> None:
     """Be the hub, in the foreground, until SIGTERM or Ctrl-C."""
     from muster.hub import run  # noqa: PLC0415 - half a second of imports that only the hub itself needs
 
@@ -39,7 +39,7 @@ def serve(port: int | None) -> None:
 @click.command()
 @port_option
 @json_option
-def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001 - click hands over what the options are called
+def up(*, port: int | None, as_json: bool) -> None:
     """Start the hub in the background and wait until it answers."""
     home = Home(folder=state_folder())
     home.prepare()
@@ -52,7 +52,7 @@ def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001 - click hands o
 
 @click.command()
 @json_option
-def down(as_json: bool) -> None:  # noqa: FBT001 - as above
+def down(*, as_json: bool) -> None:
     """End the hub and every process that it started. Agents at work go on at the next start."""
     home = Home(folder=state_folder())
     pid = _pid_of_the_hub(home)
@@ -68,7 +68,7 @@ def down(as_json: bool) -> None:  # noqa: FBT001 - as above
 
 @click.command()
 @json_option
-def status(as_json: bool) -> None:  # noqa: FBT001 - as above
+def status(*, as_json: bool) -> None:
     """Show the hub, its host servers, and the agents on the way."""
     hub = Hub.find()
     address = hub.address()
@@ -106,9 +106,10 @@ def _started(home: Home, log: Path, options: list[str]) -> Address:
         )
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        address = _answering(home)
-        if address is not None and address.pid == process.pid:
-            return address
+        with suppress(NoHub):
+            address = Address.read(home.folder)  # written once the hub answers
+            if address.pid == process.pid:
+                return address
         time.sleep(LOOK_SECONDS)
     process.terminate()
     raise _reason(log, begun)
@@ -119,15 +120,6 @@ def _environment(home: Home) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     settings = {name: value for name, value in os.environ.items() if name.startswith("MUSTER_CFG_")}
     return kept | settings | {"MUSTER_HOME": str(home.folder)}
-
-
-def _answering(home: Home) -> Address | None:
-    hub = Hub(home.folder, token=None)
-    try:
-        hub.ask("hub.ping")
-        return hub.address()
-    except (NoHub, Unavailable):
-        return None
 
 
 def _reason(log: Path, begun: int) -> MusterError:

@@ -11,7 +11,7 @@ import click
 
 from muster.errors import BadValue, InvalidInput, NotFound
 from muster.surfaces.cli.output import Json, json_option, note, progress, show, whole
-from muster.surfaces.cli.text import age, count, counts, duration, money, table
+from muster.surfaces.cli.text import age, count, counts, duration, money, spent, table
 from muster.surfaces.client import Hub
 from muster.visible import visible
 
@@ -220,8 +220,8 @@ def results_text(answer: Json) -> str:
 
 
 def _result_text(result: Json) -> str:
-    figures = [result["status"], duration(result["duration_ms"]), f"{count(result['tokens'])} tokens"]
-    head = " · ".join([visible(result["name"]), *figures, money(result["cost_usd"])])
+    took = [duration(result["duration_ms"])] if result["duration_ms"] is not None else []
+    head = " · ".join([visible(result["name"]), result["status"], *took, *spent(result)])
     body = whole(result["output"].rstrip("\n")) if result["output"] else "(no output)"
     if result["partial"]:
         body += "\n(cut off here)"

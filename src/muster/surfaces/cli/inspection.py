@@ -5,7 +5,7 @@ import click
 from muster.surfaces.cli.fleets import fleets_text, newest
 from muster.surfaces.cli.journal import event_line
 from muster.surfaces.cli.output import Json, json_option, show, whole
-from muster.surfaces.cli.text import age, clock, count, money, table
+from muster.surfaces.cli.text import age, clock, count, money, spent, table
 from muster.surfaces.client import Hub
 from muster.visible import visible
 
@@ -94,9 +94,10 @@ def _text(state: Json) -> str:
 
 
 def _head(fleet: Json) -> str:
-    figures = [f"{count(fleet['tokens'])} tokens", money(fleet["cost_usd"]), f"{age(fleet['created_at'])} old"]
-    words = [fleet["fleet_id"], visible(fleet["name"]), fleet["status"], visible(fleet["project"]), *figures]
-    return "  ".join(words) + (f"\nreason: {visible(fleet['reason'])}" if fleet["reason"] else "")
+    names = [fleet["fleet_id"], visible(fleet["name"]), fleet["status"], visible(fleet["project"])]
+    return "  ".join([*names, *spent(fleet), f"{age(fleet['created_at'])} old"]) + (
+        f"\nreason: {visible(fleet['reason'])}" if fleet["reason"] else ""
+    )
 
 
 def _agents_table(agents: list[Json]) -> str:
@@ -113,6 +114,6 @@ def _end_of_output(agent: Json) -> str | None:
     said = agent["error"] or agent["output"]
     if not said:
         return None
-    lines = whole(said).strip().splitlines()[-LAST_LINES:]
+    lines = [line for line in whole(said).splitlines() if line.strip()][-LAST_LINES:]
     shown = "\n".join(f"  {visible(line, limit=160, keep=chr(9))}" for line in lines)
     return f"{visible(agent['name'])}{' (error)' if agent['error'] else ''}:\n{shown}"

@@ -22,10 +22,14 @@ def events(
 ) -> None:
     """Show events, oldest first. With --follow and --json each stands on a line of its own."""
     hub = Hub.find()
-    about = {name: value for name, value in (("fleet_id", fleet), ("agent_id", agent), ("cursor", after)) if value}
+    about = {
+        name: value
+        for name, value in (("fleet_id", fleet), ("agent_id", agent), ("cursor", after))
+        if value is not None
+    }
     page = hub.ask("event.list", limit=limit, **about)
     if not is_followed:
-        show(page, as_json=as_json, text=lambda answer: "\n".join(map(event_line, answer["events"])))
+        show(page, as_json=as_json, text=lambda answer: "\n".join(map(event_line, answer["events"])) or "No events.")
         return
     for event in _followed(hub, page, fleet, agent):
         click.echo(to_json(event, indent=None) if as_json else event_line(event))

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any  # rows of answers are JSON
 
 from muster.visible import visible
 
@@ -50,6 +51,11 @@ def clock(moment: str | None) -> str:
 
 def money(dollars: float) -> str:
     return f"${dollars:.4f}" if dollars else "-"
+
+
+def spent(row: Mapping[str, Any]) -> list[str]:
+    """Tokens and cost as words, where there are any."""
+    return [f"{row['tokens']:,} tokens"] * bool(row["tokens"]) + [money(row["cost_usd"])] * bool(row["cost_usd"])
 
 
 def count(number: int) -> str:

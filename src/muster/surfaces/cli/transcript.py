@@ -81,4 +81,4 @@ def _turn_text(turn: Json) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in whole(text).strip("\n").split("\n"))
+    return "\n".join(f"    {line}".rstrip() for line in whole(text).strip("\n").split("\n"))

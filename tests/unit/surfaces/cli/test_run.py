@@ -19,10 +19,10 @@ def _nobodys_home(tmp_path, monkeypatch):
 
 
 def raising(error: BaseException):
-    def invoke(*_: object, **__: object) -> None:
+    def main(*_: object, **__: object) -> None:
         raise error
 
-    return invoke
+    return main
 
 
 def as_program(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -42,7 +42,7 @@ def test_exit_code_is_the_familys_and_the_error_is_told_once(family: type[Muster
     facts = {"kind": "k", "id": "i", "hint": "h"} if family.__name__ == "NotFound" else {"why": "w"}
     more = {"HostFailed": {"host": "h"}, "GitFailed": {"what": "x"}}
     error = family(**facts, **more.get(family.__name__, {}))
-    monkeypatch.setattr(cli.muster, "invoke", raising(error))
+    monkeypatch.setattr(cli.muster, "main", raising(error))
 
     assert run(["status", "--json"]) == family.exit_code
     said = capsys.readouterr()
@@ -64,7 +64,7 @@ def test_words_that_the_command_line_does_not_know_exit_2_and_name_the_help(word
 
 
 def test_bug_exits_70_with_one_line_and_the_rest_in_a_log(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli.muster, "invoke", raising(KeyError("surprise")))
+    monkeypatch.setattr(cli.muster, "main", raising(KeyError("surprise")))
     assert as_program(monkeypatch, "status") == 70
     said = capsys.readouterr()
     assert (said.out, len(said.err.splitlines())) == ("", 1)
@@ -73,9 +73,17 @@ def test_bug_exits_70_with_one_line_and_the_rest_in_a_log(capsys, monkeypatch, t
 
 
 def test_interrupted_program_exits_130_without_a_word(capsys, monkeypatch):
-    monkeypatch.setattr(cli.muster, "invoke", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(cli.muster, "main", raising(KeyboardInterrupt()))
     assert as_program(monkeypatch, "status") == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_shell_that_completes_words_is_answered(capsys, monkeypatch):
+    monkeypatch.setenv("_MUSTER_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "muster fl")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert run([]) == 0
+    assert capsys.readouterr().out == "plain,fleet\n"
 
 
 def test_version_is_said(capsys, monkeypatch):

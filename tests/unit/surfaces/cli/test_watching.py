@@ -128,11 +128,13 @@ async def test_events_are_told_oldest_first_after_a_cursor_and_of_one_agent(shel
 
     page = (await shell.muster("events", "--json")).json
     after = (await shell.muster("events", "--after", str(told[2]["cursor"]), "--json")).json
+    everything = (await shell.muster("events", "--after", "0", "--limit", "500", "--json")).json
     of_agent = (await shell.muster("events", "--agent", told[1]["agent"], "--json")).json
     text = (await shell.muster("events", "--fleet", fleet)).out.splitlines()
 
     assert page["events"] == told
     assert after["events"] == told[3:]
+    assert everything["events"] == told
     assert {event["agent"] for event in of_agent["events"]} == {told[1]["agent"]}
     assert [line.split()[3] for line in text] == [event["name"] for event in told if event["fleet"]]
 

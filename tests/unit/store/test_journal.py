@@ -1,0 +1,147 @@
+"""Facts stand in one order, whoever waits for one is woken, and a look is a look at one moment."""
+
+import threading
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio
+import pytest
+
+from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.event import AgentCancelled, FleetSpawned
+from muster.store.database import open_database
+from muster.store.journal import Watch
+from muster.store.records import Reading, Transaction
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def database(tmp_path, clock):
+    with open_database(tmp_path / "muster.db", clock) as database:
+        yield database
+
+
+def note(fleet: str, tx: Transaction) -> None:
+    tx.record(FleetSpawned(fleet=fleet, name="a «name» \U0001f600", agents=1))
+
+
+async def test_facts_stand_in_the_order_of_their_commits_without_gaps(database):
+    async with anyio.create_task_group() as tasks:
+        for number in range(100):
+            tasks.start_soon(database.write, OPERATOR, partial(note, f"flt_{number}"))
+    entries = await database.read(SYSTEM, partial(Reading.events, after=0, limit=500))
+    assert [entry.cursor for entry in entries] == list(range(1, 101))
+    assert {entry.fleet for entry in entries} == {f"flt_{number}" for number in range(100)}
+
+
+async def test_fact_is_read_as_it_was_told(database, clock):
+    await database.write(OPERATOR, partial(note, "flt_1"))
+    clock.advance(microseconds=1)
+    await database.write(SYSTEM, lambda tx: tx.record(AgentCancelled(fleet="flt_1", agent="agt_1", reason=None)))
+    first, second = await database.read(SYSTEM, partial(Reading.events, after=0, limit=9))
+    assert (first.name, first.actor, first.fleet, first.agent) == ("fleet.spawned", "operator", "flt_1", None)
+    assert first.body == {"name": "a «name» \U0001f600", "agents": 1}
+    assert (second.name, second.actor, second.agent, second.body) == (
+        "agent.cancelled",
+        "system",
+        "agt_1",
+        {"reason": None},
+    )
+    assert (first.at, second.at) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC))
+
+
+async def test_cursor_is_not_used_again_after_a_restart(tmp_path, clock):
+    path = tmp_path / "muster.db"
+    with open_database(path, clock) as database:
+        await database.write(OPERATOR, partial(note, "flt_1"))
+        assert database.watch.head in (0, 1)
+    with open_database(path, clock) as database:
+        assert database.watch.head == 1
+        await database.write(OPERATOR, partial(note, "flt_2"))
+        entries = await database.read(SYSTEM, partial(Reading.events, after=1, limit=9))
+    assert [entry.cursor for entry in entries] == [2]
+
+
+async def test_newest_facts_come_oldest_first(database):
+    for number in range(5):
+        await database.write(OPERATOR, partial(note, f"flt_{number}"))
+    entries = await database.read(SYSTEM, partial(Reading.last_events, limit=2))
+    assert [entry.cursor for entry in entries] == [4, 5]
+
+
+async def test_commit_wakes_whoever_waits(database):
+    woken = []
+
+    async def wait(cursor: int) -> None:
+        await database.watch.beyond(cursor)
+        woken.append(cursor)
+
+    async with anyio.create_task_group() as tasks:
+        for cursor in (0, 0, 1, 2):
+            tasks.start_soon(wait, cursor)
+        await anyio.wait_all_tasks_blocked()
+        await database.write(OPERATOR, partial(note, "flt_1"))
+        await anyio.wait_all_tasks_blocked()
+        assert woken == [0, 0]
+        await database.write(OPERATOR, partial(note, "flt_2"))
+        await database.write(OPERATOR, partial(note, "flt_3"))
+    assert woken == [0, 0, 1, 2]
+
+
+async def test_refused_job_wakes_nobody(database):
+    def refuse(tx: Transaction) -> None:
+        note("flt_1", tx)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await database.write(OPERATOR, refuse)
+    await anyio.wait_all_tasks_blocked()
+    assert database.watch.head == 0
+
+
+async def test_watch_never_goes_back():
+    watch = Watch(5)
+    watch.grow(3)
+    assert watch.head == 5
+    await watch.beyond(4)
+
+
+async def test_look_sees_one_moment_however_much_is_written_meanwhile(database):
+    await database.write(OPERATOR, partial(note, "flt_1"))
+    looked, written = threading.Event(), threading.Event()
+
+    def look_twice(reading: Reading) -> tuple[int, int]:
+        before = reading.journal_head()
+        looked.set()
+        assert written.wait(10)
+        return before, reading.journal_head()
+
+    answers = []
+
+    async def look() -> None:
+        answers.append(await database.read(SYSTEM, look_twice))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        await anyio.to_thread.run_sync(looked.wait, 10)
+        await database.write(OPERATOR, partial(note, "flt_2"))
+        written.set()
+    assert answers == [(1, 1)]
+    assert await database.read(SYSTEM, Reading.journal_head) == 2
+
+
+async def test_reader_whose_look_raised_serves_the_next(database):
+    def fail(reading: Reading) -> None:
+        raise ValueError("no")
+
+    for _ in range(9):
+        with pytest.raises(ValueError, match="no"):
+            await database.read(SYSTEM, fail)
+    assert await database.read(SYSTEM, Reading.journal_head) == 0
+
+
+async def test_what_was_answered_is_seen_by_the_next_look(database):
+    for number in range(1, 30):
+        await database.write(OPERATOR, partial(note, "flt_1"))
+        assert await database.read(SYSTEM, Reading.journal_head) == number

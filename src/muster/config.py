@@ -32,21 +32,22 @@ def config_file() -> Path:
     return Path(base).expanduser() / "muster" / "config.toml"
 
 
-def _setting(default: Any, says: str) -> Any:
-    return field(default=default, metadata={"says": says})
+def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53) -> Any:
+    """`least` and `most` bound a number."""
+    return field(default=default, metadata={"says": says, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    port: int = _setting(4747, "The hub's port; 0 = any free one.")
+    port: int = _setting(4747, "The hub's port; 0 = any free one.", most=65535)
     opencode: str = _setting("", "Path of the opencode program; empty = the one on PATH.")
     max_agents: int = _setting(50, "Agents starting or working at once, in all; 0 = no limit.")
     max_agents_per_fleet: int = _setting(0, "The same, of one fleet; 0 = no limit.")
     max_agents_per_persona: int = _setting(0, "The same, of one persona; 0 = no limit.")
     max_agents_per_model: int = _setting(0, "The same, on one model; 0 = no limit.")
     max_agents_per_provider: int = _setting(0, "The same, on one provider; 0 = no limit.")
-    agents_per_server: int = _setting(32, "Agents that share one host server; 1 = a process for each.")
-    directories_per_server: int = _setting(20, "Directories that one host server may have open.")
+    agents_per_server: int = _setting(32, "Agents that share one host server; 1 = a process for each.", least=1)
+    directories_per_server: int = _setting(20, "Directories that one host server may have open.", least=1)
     server_idle_seconds: int = _setting(120, "After this long without work a host server is ended.")
 
 
@@ -83,22 +84,24 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _checked(key: str, value: object, where: str) -> object:
-    expected = {setting.name: type(setting.default) for setting in fields(Settings)}.get(key)
-    if expected is None:
+    setting = {setting.name: setting for setting in fields(Settings)}.get(key)
+    if setting is None:
         raise UnknownSetting(where=where, key=key, why="there is no such setting")
+    expected = type(setting.default)
     if type(value) is not expected:
         raise UnknownSetting(where=where, key=key, why=f"expected {expected.__name__}, got {value!r}")
-    if isinstance(value, int) and value < 0:
-        raise UnknownSetting(where=where, key=key, why=f"must not be negative, got {value}")
+    least, most = setting.metadata["least"], setting.metadata["most"]
+    if isinstance(value, int) and not least <= value <= most:
+        raise UnknownSetting(where=where, key=key, why=f"must be {least} to {most}, got {value}")
     return value
 
 
 def _parsed(key: str, value: str) -> object:
     """The environment knows only text: digits become the number that the setting wants."""
     default = getattr(Settings(), key, None)
-    return int(value) if isinstance(default, int) and re.fullmatch(r"-?\d+", value) else value
+    return int(value) if isinstance(default, int) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 
 def _line(text: str, key: str) -> str:
-    found = re.search(rf"^\s*{re.escape(key)}\s*=", text, re.MULTILINE)
+    found = re.search(rf"^[ \t]*{re.escape(key)}[ \t]*=", text, re.MULTILINE)
     return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from muster import __version__
 from muster.errors import HubRunning, StateNotWritable
@@ -50,7 +51,7 @@ class Home:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only hub here. Raises HubRunning, naming who is. The lock ends with the process, however it ends."""
-        with (self.folder / "hub.lock").open("a+") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -71,9 +72,16 @@ class Home:
         finally:
             self.hub_file.unlink(missing_ok=True)
 
+    def _lock_file(self) -> TextIO:
+        path = self.folder / "hub.lock"
+        try:
+            return path.open("a+")
+        except OSError as error:
+            raise StateNotWritable(path=str(path), why=str(error)) from error
+
     def _holder(self) -> dict[str, object]:
         try:
             told = json.loads(self.hub_file.read_text())
             return {"pid": told["pid"], "url": told["url"]}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return {"pid": "unknown", "url": "still starting"}

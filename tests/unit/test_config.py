@@ -1,0 +1,116 @@
+"""A wrong setting stops the start and says where it stands; a state folder belongs to one hub."""
+
+import os
+import stat
+
+import pytest
+
+from muster.config import Settings, load
+from muster.home import Home
+from unit.stage import refused
+
+
+def settings(tmp_path, text: str = "", **environment: str) -> Settings:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    return load(file, environment)
+
+
+def test_nothing_said_is_every_default(tmp_path):
+    assert settings(tmp_path) == Settings() == load(tmp_path / "absent.toml", {})
+
+
+def test_environment_comes_over_the_file_and_the_file_over_the_defaults(tmp_path):
+    found = settings(tmp_path, 'port = 1\nopencode = "/a"\n', MUSTER_CFG_PORT="2", OTHER="x", PORT="3")
+    assert found == Settings(port=2, opencode="/a")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "where"),
+    [
+        ("\n\nprot = 1", "prot", ", line 3"),
+        ('port = "4747"', "port", ", line 1"),
+        ("port = true", "port", ", line 1"),
+        ("port = 4747.0", "port", ", line 1"),
+        ("port = -1", "port", ", line 1"),
+        ("port = 65536", "port", ", line 1"),
+        ("opencode = 5", "opencode", ", line 1"),
+        ("max_agents = -1", "max_agents", ", line 1"),
+        ("agents_per_server = 0", "agents_per_server", ", line 1"),
+        ("directories_per_server = 0", "directories_per_server", ", line 1"),
+        ("[port]\nnumber = 5", "port", ""),
+        ("port = ", "the file", ""),
+        ("port = 1\nport = 2", "the file", ""),
+    ],
+)
+def test_wrong_setting_in_the_file_is_named_with_its_line(tmp_path, text, key, where):
+    with refused("bad_setting") as caught:
+        settings(tmp_path, text)
+    assert caught.value.facts["key"] == key
+    assert caught.value.facts["where"] == f"{tmp_path / 'config.toml'}{where}"
+
+
+@pytest.mark.parametrize("value", ["", "x", "4747 ", "4.5", "-1", "65536", "9" * 5000, "0x10", "true"])
+def test_wrong_setting_in_the_environment_is_named(tmp_path, value):
+    with refused("bad_setting") as caught:
+        settings(tmp_path, MUSTER_CFG_PORT=value)
+    assert caught.value.facts["where"] == "the environment (MUSTER_CFG_PORT)"
+
+
+def test_setting_that_does_not_exist_is_refused_in_the_environment_too(tmp_path):
+    with refused("bad_setting"):
+        settings(tmp_path, MUSTER_CFG_PROT="1")
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "config.toml").mkdir()
+    with refused("bad_setting"):
+        load(tmp_path / "config.toml", {})
+    (tmp_path / "other.toml").write_bytes(b'opencode = "\xff"')
+    with refused("bad_setting"):
+        load(tmp_path / "other.toml", {})
+
+
+def test_second_hub_on_a_state_folder_is_refused_and_told_of_the_first(tmp_path):
+    home = Home(folder=tmp_path / "home")
+    home.prepare()
+    with home.locked(), home.announced(port=4747, token="secret"):
+        with refused("hub_running") as caught, Home(folder=home.folder).locked():
+            pass
+        assert caught.value.facts["pid"] == os.getpid()
+        assert caught.value.facts["url"] == "http://127.0.0.1:4747"
+        assert "secret" not in str(caught.value.to_json())
+    with Home(folder=home.folder).locked():
+        assert not home.hub_file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "{}", '{"pid": 1}'])
+def test_second_hub_is_refused_whatever_stands_in_hub_json(tmp_path, text):
+    home = Home(folder=tmp_path)
+    with home.locked():
+        home.hub_file.write_text(text)
+        with refused("hub_running"), Home(folder=tmp_path).locked():
+            pass
+
+
+def test_state_folder_is_closed_to_everybody_else(tmp_path):
+    home = Home(folder=tmp_path / "a" / "home")
+    home.prepare()
+    home.folder.chmod(0o755)
+    home.prepare()
+    with home.locked(), home.announced(port=1, token="secret"):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home.folder, home.hub_file, home.logs)}
+    assert modes == {"home": 0o700, "hub.json": 0o600, "logs": 0o700}
+
+
+@pytest.mark.parametrize("place", ["file", "file/home"])
+def test_state_folder_that_cannot_be_made_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with refused("state_not_writable"):
+        Home(folder=tmp_path / place).prepare()
+
+
+def test_lock_that_cannot_be_taken_is_refused(tmp_path):
+    (tmp_path / "hub.lock").mkdir()
+    with refused("state_not_writable"), Home(folder=tmp_path).locked():
+        pass

@@ -19,6 +19,7 @@ from muster.model.event import Entry
 from muster.model.ids import AgentId, RunId, SessionId
 from muster.model.run import Outcome, RunState
 from muster.model.server import ServerState
+from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
 from muster.views import runs as run_views
@@ -93,7 +94,7 @@ class RunsReconciler(Reconciler):
             agent=agent.id,
             run=work.run.id,
             directory=agent.directory,
-            title=f"{agent.name} ({agent.role})",
+            title=title(agent),
             persona=agent.persona,
             model=agent.model,
             tools=self._tools,

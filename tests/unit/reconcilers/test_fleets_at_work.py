@@ -340,9 +340,12 @@ async def test_server_is_ended_when_nobody_has_worked_for_long_and_woken_again(s
 
 
 class Unwilling(ScriptedHost):
-    """Cannot start a server, or cannot open a session, for as long as it is told so."""
+    """Cannot start a server, or cannot open a session, for as long as it is told so; notes what is wished for."""
 
-    unwilling: str = ""
+    def __init__(self, play: Play) -> None:
+        super().__init__(play)
+        self.unwilling = ""
+        self.wishes: list[SessionWish] = []
 
     async def start(self, wish: ServerWish) -> ServerProcess:
         if self.unwilling == "start":
@@ -354,6 +357,7 @@ class Unwilling(ScriptedHost):
         opened = connection.open_session
 
         async def open_session(wish: SessionWish) -> object:
+            self.wishes.append(wish)
             if self.unwilling == "open":
                 raise HostFailed(host="scripted", why="no such directory")
             return await opened(wish)
@@ -371,6 +375,14 @@ async def test_host_that_will_not_is_told_as_the_failure_of_its_agents(tmp_path,
         assert "no" in results["results"][0]["error"]
         host.unwilling = ""
         assert outcomes(await stage.settled((await stage.spawn("two"))["fleet_id"])) == [("done", "two", None)]
+
+
+async def test_title_of_a_session_shows_what_could_move_a_cursor(tmp_path, clock, cast):
+    async with Unwilling(cast.play) as host, hub(tmp_path, host, clock) as stage, at_work(stage):
+        wish = {"role": "a\x1b]0;evil\x07\n\u202e", "name": "a", "prompt": "one"}
+        spawned = await stage.call("fleet.spawn", agents=[wish], project=str(stage.project))
+        await stage.settled(spawned["fleet_id"])
+    assert [wish.title for wish in host.wishes] == ["a (a\\x1b]0;evil\\x07\\n\\u202e)"]
 
 
 async def test_server_that_became_ready_too_late_is_ended_again(stage, cast, monkeypatch):

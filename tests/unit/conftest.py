@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from muster import engine
 from muster.hosts.scripted import ScriptedHost
 from unit.stage import Clock, Stage, hub
+
+
+@pytest.fixture(autouse=True)
+def _patient_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine is not what these tests are about."""
+    monkeypatch.setattr(engine, "READ_SECONDS", 20)
 
 
 @pytest.fixture

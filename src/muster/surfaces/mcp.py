@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0  # OpenCode's limit of 60 s a call starts anew with each sign of progress
 INSTRUCTIONS = "Muster runs fleets of coding agents in parallel: spawn_fleet, then wait_fleet; never poll."
 
+REQUEST_HEADER = "x-muster-request-id"  # the stdio door's, the same on every resend of one call
+
 Context = ServerRequestContext[dict[str, Any], Request]
 
 
@@ -79,7 +81,12 @@ class McpDoor:
         try:
             actor, toolkits = self._asked(context)
             tool = next(iter(toolkits)).tool(params.name, actor)
-            answer = await self._engine.call(tool.verb.name, actor, json.dumps(params.arguments or {}))
+            arguments = params.arguments or {}
+            assert context.request is not None
+            mark = context.request.headers.get(REQUEST_HEADER)
+            if mark is not None and tool.verb.changes:
+                arguments = {"request_id": mark} | arguments
+            answer = await self._engine.call(tool.verb.name, actor, json.dumps(arguments))
         except MusterError as error:
             return _told(error.to_json(), is_error=True)
         return _told(answer, is_error=False)

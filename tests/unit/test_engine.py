@@ -373,7 +373,7 @@ async def test_events_are_paged_by_cursor_and_the_newest_come_without_one(stage)
     assert await stage.call("event.list", cursor=rest["cursor"]) == {"events": [], "cursor": rest["cursor"]}
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(1, 7), count=st.integers(0, 9))
 async def test_pages_of_fleets_tell_each_of_them_once_newest_first(stage, limit, count):
     for _ in range(count):

@@ -297,7 +297,7 @@ FIELDS = sorted({field for verb in VERBS for field in verb.arguments.model_field
 WISHES = st.dictionaries(st.sampled_from([*FIELDS, "request_id", "colour"]), JSON, max_size=5)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(OPERATORS), wish=WISHES)
 async def test_any_json_is_answered_or_refused_in_our_words(stage, name, wish):
     before = contents(stage.path)
@@ -310,7 +310,7 @@ async def test_any_json_is_answered_or_refused_in_our_words(stage, name, wish):
         json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=60) | LETTERS.map('{{"request_id": "{}"}}'.format))
 async def test_any_bytes_are_answered_or_refused_in_our_words(stage, raw):
     before = contents(stage.path)

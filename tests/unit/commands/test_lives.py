@@ -200,7 +200,7 @@ class Replay:
         return "failed" if ends & {"failed", "interrupted"} else "complete"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(deeds=st.lists(DEEDS, min_size=5, max_size=40))
 async def test_rows_and_journal_agree_after_any_sequence_of_commands(deeds):
     with tempfile.TemporaryDirectory() as folder:

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often: what is tested is what is done, not how long it takes."""
-    monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.01)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.05)
+    monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.05)
+    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.5)
     monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
 
 

@@ -82,6 +82,7 @@ async def test_commit_wakes_whoever_waits(database):
             tasks.start_soon(wait, cursor)
         await anyio.wait_all_tasks_blocked()
         await database.write(OPERATOR, partial(note, "flt_1"))
+        await database.watch.beyond(0)
         await anyio.wait_all_tasks_blocked()
         assert woken == [0, 0]
         await database.write(OPERATOR, partial(note, "flt_2"))

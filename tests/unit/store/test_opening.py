@@ -226,7 +226,7 @@ async def test_write_that_another_process_holds_up_is_unavailable_and_then_goes_
 
 async def test_file_with_any_bytes_flipped_is_opened_or_refused_by_a_code_of_ours(sound, clock):
     whole, chance = sound.read_bytes(), random.Random(4747)
-    for _ in range(40):
+    for _ in range(25):
         await anyio.lowlevel.checkpoint()
         flipped = bytearray(whole)
         for _ in range(chance.choice((1, 8, 200))):

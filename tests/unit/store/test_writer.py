@@ -20,7 +20,7 @@ from unit.store.faults import Fault
 
 pytestmark = pytest.mark.anyio
 
-WHOLE = {"agent.attached": 2, "fleet.spawned": 1, "run.queued": 2}
+WHOLE = {"agent.attached": 1, "fleet.spawned": 1, "run.queued": 1}
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def spawn_twice(stage: Stage) -> list[object]:
 
     async def spawn(name: str) -> None:
         try:
-            outcomes.append((await stage.spawn("a", "b", name=name))["fleet_id"])
+            outcomes.append((await stage.spawn("a", name=name))["fleet_id"])
         except MusterError as error:
             outcomes.append(error.code)
 
@@ -142,7 +142,7 @@ async def require_whole(stage: Stage, fleets: set[str]) -> None:
     for fleet in fleets:
         names = [event["name"] for event in await stage.events(fleet_id=fleet)]
         assert {name: names.count(name) for name in set(names)} == WHOLE
-        assert len((await stage.call("fleet.status", fleet_id=fleet, full=True))["agents"]) == 2
+        assert len((await stage.call("fleet.status", fleet_id=fleet, full=True))["agents"]) == 1
 
 
 async def fleet_ids(stage: Stage) -> set[str]:
@@ -189,7 +189,7 @@ async def test_writer_goes_on_after_a_rollback_that_failed_too(disk, database, f
 
 
 async def test_full_database_refuses_and_goes_on_once_there_is_room(disk, stage):
-    first = (await stage.spawn("a", "b"))["fleet_id"]
+    first = (await stage.spawn("a"))["fleet_id"]
     pages = disk.opened[-1].execute("PRAGMA page_count").fetchone()[0]
     disk.opened[-1].execute(f"PRAGMA max_page_count={pages + 8}")
     rows = contents(stage.path)
@@ -198,7 +198,7 @@ async def test_full_database_refuses_and_goes_on_once_there_is_room(disk, stage)
     assert contents(stage.path) == rows
     assert await fleet_ids(stage) == {first}
     disk.opened[-1].execute("PRAGMA max_page_count=1000000")
-    second = (await stage.spawn("x" * 100_000, "b"))["fleet_id"]
+    second = (await stage.spawn("x" * 100_000))["fleet_id"]
     assert await fleet_ids(stage) == {first, second}
 
 
@@ -214,7 +214,7 @@ async def test_small_job_beside_one_that_fills_the_disk_is_whole_or_refused(disk
             outcomes[name] = error.code
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(spawn, "small", "a", "b")
+        tasks.start_soon(spawn, "small", "a")
         tasks.start_soon(spawn, "big", "x" * 100_000)
     assert outcomes["big"] == "unavailable"
     there = await fleet_ids(stage)
@@ -234,12 +234,12 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 async def test_write_that_the_system_refuses_is_unavailable_and_leaves_nothing(stage):
-    first = (await stage.spawn("a", "b"))["fleet_id"]
+    first = (await stage.spawn("a"))["fleet_id"]
     wal = stage.path.with_name("muster.db-wal")
     with largest_file(wal.stat().st_size + 2048), refused("unavailable"):
         await stage.spawn("x" * 500_000)
     assert await fleet_ids(stage) == {first}
-    second = (await stage.spawn("d", "e"))["fleet_id"]
+    second = (await stage.spawn("d"))["fleet_id"]
     assert await fleet_ids(stage) == {first, second}
     await require_whole(stage, {first, second})
 
@@ -295,7 +295,7 @@ async def test_closing_finishes_what_was_submitted_and_refuses_the_rest(tmp_path
 
 
 async def test_restart_finds_every_answered_fleet(tmp_path, clock, stage):
-    ids = [(await stage.spawn("a", "b"))["fleet_id"] for _ in range(3)]
+    ids = [(await stage.spawn("a"))["fleet_id"] for _ in range(3)]
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in stage.path.parent.glob("muster.db*"):  # what a hub that is killed now leaves behind

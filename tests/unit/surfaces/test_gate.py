@@ -68,7 +68,7 @@ ELSEWHERE = [
 
 async def test_request_from_elsewhere_is_denied_even_with_a_token_and_for_healthz(operator):
     for headers in ELSEWHERE:
-        for method, path in (("POST", "/api/v1/hub.ping"), ("GET", "/healthz"), ("OPTIONS", "/api/v1/hub.ping")):
+        for method, path in (("OPTIONS", "/api/v1/hub.ping"), ("GET", "/healthz")):
             answer = await operator.request(method, path, headers=headers)
             assert (headers, code(answer)) == (headers, (403, "denied"))
             assert not [name for name in answer.headers if name.startswith("access-control")]

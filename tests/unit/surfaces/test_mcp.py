@@ -190,7 +190,10 @@ async def test_stranger_is_refused_before_the_protocol_begins(url):
 
 
 async def test_call_that_the_door_sends_again_is_done_once(operator, stage):
-    call = {"name": "spawn_fleet", "arguments": {"agents": [{"role": "a", "prompt": "b"}], "project": stage.project}}
+    call = {
+        "name": "spawn_fleet",
+        "arguments": {"agents": [{"role": "a", "prompt": "b"}], "project": str(stage.project)},
+    }
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     headers = {"accept": "application/json, text/event-stream", "x-muster-request-id": "door-1"}
     answers = [(await operator.post("/mcp", json=body, headers=headers)).text for _ in range(2)]

@@ -85,8 +85,9 @@ class Engine:
         verb = self.catalog[name]
         verb.require_caller(actor)
         given = read_object(raw)
-        request_id = _take_request_id(given) if verb.changes and "request_id" in given else None
-        arguments = verb.parse(json.dumps(given) if verb.changes else raw)
+        names_request = verb.changes and "request_id" in given
+        request_id = _take_request_id(given) if names_request else None
+        arguments = verb.parse(json.dumps(given) if names_request else raw)
         if not verb.changes:
             return await self._ask(verb, actor, arguments)
         answer = await self._change(verb, actor, arguments, request_id)

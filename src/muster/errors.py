@@ -272,6 +272,12 @@ class HostMissing(HostFailed):
     next = "Install it (`npm install -g opencode-ai`), or set `opencode` in config.toml to its path."
 
 
+class HostRefused(HostFailed):
+    """The host will not do this, now or later: asking again cannot help."""
+
+    code = "host_refused"
+
+
 class HostVersionUnknown(HostFailed):
     code = "host_version_unknown"
     says = "{host} {version} speaks another protocol than this Muster ({spoken})."

@@ -97,7 +97,7 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     idle = timedelta(seconds=settings.server_idle_seconds)
     hosts = HostsReconciler(engine, connections, runs, idle=idle, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
-    return [AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name), hosts, runs]
+    return [AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now), hosts, runs]
 
 
 @asynccontextmanager

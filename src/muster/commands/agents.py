@@ -14,6 +14,7 @@ from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.facts import Place
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, TurnId
+from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run
 from muster.model.turn import Turn, TurnKind
 from muster.prompts.preamble import preamble
@@ -22,6 +23,7 @@ from muster.verbs import Operator, Settles, System, command
 
 PROMPT_BYTES = 1024 * 1024
 FLEET_SIZE = 200
+MONTH_MS = 31 * 24 * 3600 * 1000
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
@@ -42,6 +44,8 @@ Prompt = Annotated[str, Field(min_length=1), AfterValidator(not_blank), AfterVal
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Persona = Annotated[str, Field(max_length=200)]
 Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", max_length=200, description="provider/model")]
+Timeout = Annotated[int, Field(ge=1, le=MONTH_MS, description="wall time of one run")]
+Attempts = Annotated[int, Field(ge=1, le=10)]
 Reason = Annotated[str, Field(max_length=1000)]
 
 
@@ -56,6 +60,8 @@ class AgentWish:
     agent: Persona = "build"
     name: Name | None = None
     model: Model | None = None
+    timeout_ms: Timeout | None = None
+    max_attempts: Attempts = MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +86,21 @@ def attach(
     agent: str = "build",
     name: Name | None = None,
     model: Model | None = None,
+    timeout_ms: Timeout | None = None,
+    max_attempts: Attempts = MAX_ATTEMPTS,
 ) -> Attached:
     """Add one agent to a fleet, mid-flight or quiet; a quiet fleet runs again. A cancelled fleet refuses."""
     fleet = tx.get(Fleet, fleet_id)
     fleet.require_open()
-    wish = AgentWish(role=role, prompt=prompt, agent=agent, name=name, model=model)
+    wish = AgentWish(
+        role=role,
+        prompt=prompt,
+        agent=agent,
+        name=name,
+        model=model,
+        timeout_ms=timeout_ms,
+        max_attempts=max_attempts,
+    )
     (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), field="name")
     return Attached(agent_id=attached.id, fleet_id=fleet.id, name=attached.name)
 
@@ -151,6 +167,8 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
         model=wish.model,
         directory=fleet.directory,
         run=RunId(tx.new_id(Run)),
+        max_attempts=wish.max_attempts,
+        timeout_ms=wish.timeout_ms,
         created_at=tx.now,
     )
 

@@ -1,12 +1,17 @@
 """How work ends inside a transaction: the endings are written here, before anything outside is stopped."""
 
+from datetime import timedelta
+
 from muster.model.agent import Agent, agent_status
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
-from muster.model.ids import AgentId, FleetId
+from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.run import Outcome, Run, RunState
 from muster.model.turn import Ending, Turn
 from muster.store.records import Transaction
+
+CUT_OUTCOMES = {Ending.CANCELLED: Outcome.CANCELLED, Ending.TIMED_OUT: Outcome.TIMED_OUT}
+"""How a run ends whose turn was cut."""
 
 
 def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
@@ -23,9 +28,9 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
         end_run(tx, run, Outcome.CANCELLED, reason)
 
 
-def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None) -> None:
+def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, output: str = "") -> None:
     """End a run, and tell when its fleet has thereby become quiet."""
-    ended, event = run.end(outcome, error, tx.now)
+    ended, event = run.end(outcome, error, tx.now, output)
     tx.save(ended)
     tx.record(event)
     status = status_of(tx, run.fleet)
@@ -39,8 +44,18 @@ def status_of(tx: Transaction, fleet: FleetId) -> FleetStatus:
     return fleet_status(tx.get(Fleet, fleet), statuses)
 
 
+def queue_again(tx: Transaction, run: Run, agent: Agent, pause: timedelta = timedelta()) -> None:
+    """The agent's next run, there before this one is closed, so that its fleet never looks quiet in between."""
+    following, queued = Run.queue(
+        id=RunId(tx.new_id(Run)), agent=agent.id, fleet=agent.fleet, number=run.number + 1, now=tx.now, pause=pause
+    )
+    tx.add(following)
+    tx.save(agent.follow(following.id))
+    tx.record(queued)
+
+
 def end_open_turn(tx: Transaction, agent: AgentId, ending: Ending, error: str | None, output: str) -> None:
-    """End the agent's open turn with what was said; one that was cut before only keeps what was said."""
+    """End the agent's open turn with what was said, in its last run or else in one before."""
     for turn in tx.select(Turn, agent=agent, ending=None):
         ended, event = turn.end(ending, tx.now, error=error)
         tx.save(ended.keep_output(output))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, enlist, not_blank
+from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
 from muster.commands.endings import cut_agent
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -36,6 +36,12 @@ class Cancelled:
     fleet_id: FleetId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limited:
+    ok: bool
+    timeout_ms: int
+
+
 @command(by=Operator, facts=Place)
 def spawn(
     tx: Transaction,
@@ -43,10 +49,12 @@ def spawn(
     agents: Annotated[list[AgentWish], Field(min_length=1, max_length=FLEET_SIZE)],
     name: FleetName | None = None,
     project: Directory | None = None,
+    timeout_ms: Timeout | None = None,
 ) -> Spawned:
     """Start agents that work in parallel. Answers before anything has started; wait with fleet.wait.
 
-    `project` is the directory that they work in (absolute); `name` defaults to the agents' names.
+    `project` is the directory that they work in (absolute); `name` defaults to the agents' names. `timeout_ms` bounds
+    the wall time of each run; an agent's own comes first.
     """
     place = tx.facts(Place)
     fleet = Fleet(
@@ -55,6 +63,7 @@ def spawn(
         project=place.project,
         directory=place.directory,
         spawned_by=actor.label,
+        timeout_ms=timeout_ms,
         created_at=tx.now,
     )
     tx.add(fleet)
@@ -62,6 +71,17 @@ def spawn(
     enlisted = enlist(tx, fleet, agents, place)
     notes = [SHARED.format(directory=place.directory)]
     return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
+
+
+@command(by=Operator)
+def set_timeout(tx: Transaction, actor: Actor, fleet_id: FleetId, timeout_ms: Timeout) -> Limited:
+    """Bound the wall time of each run in a fleet, of those at work too. An agent's own `timeout_ms` comes first."""
+    fleet = tx.get(Fleet, fleet_id)
+    fleet.require_open()
+    limited, event = fleet.limit(timeout_ms)
+    tx.save(limited)
+    tx.record(event)
+    return Limited(ok=True, timeout_ms=timeout_ms)
 
 
 @command(

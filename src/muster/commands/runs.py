@@ -1,37 +1,50 @@
 """Runs are admitted, started and ended: reports of the reconcilers."""
 
-from muster.commands.endings import end_open_turn, end_run
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.commands.endings import CUT_OUTCOMES, end_open_turn, end_run
+from muster.commands.failures import fail_run, said_before
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
 from muster.model.ceiling import Ceilings, Occupancy, Sharding
+from muster.model.fleet import Fleet
 from muster.model.ids import RunId, ServerId, SessionId
-from muster.model.run import LIVE, Outcome, Run, RunState
+from muster.model.retry import Again
+from muster.model.run import LIVE, MILLISECOND, Outcome, Run, RunState
 from muster.model.server import Server, ServerState
+from muster.model.spent import Spent
 from muster.model.turn import Ending, Turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
 
-@command(by=System)
-def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding, host: str) -> int:
-    """Give every queued run its place that fits, first in, first out; one that a ceiling holds back holds up no other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """How many runs were let in, and when the next that waits for its moment is due."""
 
-    Answers how many were admitted.
+    admitted: int
+    next_due: datetime | None
+
+
+@command(by=System)
+def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding, host: str) -> Admission:
+    """Give every queued run its place that is due and fits, first in, first out.
+
+    One that a ceiling holds back, or whose moment has not come, holds up no other.
     """
     queued = tx.select(Run, state=RunState.QUEUED)
-    if not queued:
-        return 0
-    live = [tx.get(Agent, run.agent) for run in tx.select(Run, state=LIVE)]
-    occupancy = Occupancy(live)
+    occupancy = Occupancy(tx.get(Agent, run.agent) for run in tx.select(Run, state=LIVE))
     admitted = 0
     for run in queued:
         agent = tx.get(Agent, run.agent)
-        if occupancy.admits(agent, ceilings):
+        if run.due_at <= tx.now and occupancy.admits(agent, ceilings):
             occupancy.take(agent)
             _place(tx, run, agent, sharding, host)
             admitted += 1
-    return admitted
+    waiting = [run.due_at for run in queued if run.due_at > tx.now]
+    return Admission(admitted=admitted, next_due=min(waiting, default=None))
 
 
 @command(by=System)
@@ -45,41 +58,69 @@ def start(tx: Transaction, actor: Actor, run: RunId, session: SessionId) -> None
 
 
 @command(by=System)
-def end(
+def time_out(tx: Transaction, actor: Actor, run: RunId) -> None:
+    """The run's wall time is up: its turn ends so, before anything is stopped. Refused before that moment."""
+    row = tx.get(Run, run)
+    agent = tx.get(Agent, row.agent)
+    limit = agent.timeout_ms or tx.get(Fleet, row.fleet).timeout_ms
+    if limit is None or row.started_at is None or tx.now < row.started_at + limit * MILLISECOND:
+        raise Stale(kind="run", id=run, state="within its time")
+    end_open_turn(tx, agent.id, Ending.TIMED_OUT, f"The run was not done within {limit} ms.", "")
+
+
+@command(by=System)
+def finish(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent) -> None:
+    """The turn was answered."""
+    row, agent = _report(tx, run, spent)
+    end_open_turn(tx, agent.id, Ending.ANSWERED, None, output)
+    end_run(tx, row, Outcome.DONE, None, output)
+
+
+@command(by=System)
+def fail(
     tx: Transaction,
     actor: Actor,
     run: RunId,
-    outcome: Outcome,
-    error: str | None = None,
+    error: str,
+    again: Again,
+    jitter: float,
     output: str = "",
-    tokens: int | None = None,
-    cost_usd: float | None = None,
+    spent: Spent | None = None,
+    *,
+    session_lost: bool = False,
 ) -> None:
-    """The run is over. Its open turn ends with it; a turn that was cut before keeps its ending and what was said.
+    """The run failed. While attempts are left and trying again can help, another is queued, after a pause."""
+    row, agent = _report(tx, run, spent)
+    kept = agent.lose_session() if session_lost else agent
+    fail_run(tx, row, kept, error, again=again, jitter=jitter, output=output)
 
-    An agent that was cancelled meanwhile ends as cancelled: any other report about it is stale.
-    """
+
+@command(by=System)
+def cut(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent) -> None:
+    """What the run did was stopped, for the reason that its turn ended with. What was said is kept."""
+    row = tx.get(Run, run)
+    agent = _spend(tx, tx.get(Agent, row.agent), spent)
+    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    if turn.ending not in CUT_OUTCOMES:
+        raise Stale(kind="turn", id=turn.id, state=turn.ending or "open")
+    tx.save(turn.keep_output(output or said_before(tx, agent.id)))
+    end_run(tx, row, CUT_OUTCOMES[turn.ending], turn.error, output)
+
+
+def _report(tx: Transaction, run: RunId, spent: Spent | None) -> tuple[Run, Agent]:
+    """A report about a turn that is still open; what was cut meanwhile ends as cut, so any other report is stale."""
     row = tx.get(Run, run)
     agent = tx.get(Agent, row.agent)
-    if agent.wanted is Wanted.STOPPED and outcome is not Outcome.CANCELLED:
-        raise Stale(kind="agent", id=agent.id, state="cancelled")
-    spent = agent.tokens if tokens is None else tokens
-    cost = agent.cost_usd if cost_usd is None else cost_usd
-    moved, event = agent.move(tool=None, tokens=spent, cost_usd=cost, now=tx.now)
+    if agent.wanted is Wanted.STOPPED or agent.run != row.id or not tx.select(Turn, agent=agent.id, ending=None):
+        raise Stale(kind="run", id=run, state="cut")
+    return row, agent if spent is None else _spend(tx, agent, spent)
+
+
+def _spend(tx: Transaction, agent: Agent, spent: Spent) -> Agent:
+    moved, event = agent.move(tool=None, tokens=spent.tokens, cost_usd=spent.cost_usd, now=tx.now)
     tx.save(moved)
     tx.record(event)
-    if outcome is Outcome.CANCELLED:
-        _keep_partial(tx, agent, output)
-    else:
-        ending = Ending.ANSWERED if outcome is Outcome.DONE else Ending.FAILED
-        end_open_turn(tx, agent.id, ending, error, output)
-    end_run(tx, row, outcome, error)
-
-
-def _keep_partial(tx: Transaction, agent: Agent, output: str) -> None:
-    newest = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
-    for turn in newest:
-        tx.save(turn.keep_output(output))
+    return moved
 
 
 def _place(tx: Transaction, run: Run, agent: Agent, sharding: Sharding, host: str) -> None:

@@ -2,14 +2,16 @@
 
 from datetime import datetime
 
-from muster.commands.endings import end_open_turn, end_run
+from muster.commands.endings import CUT_OUTCOMES, end_run, queue_again
+from muster.commands.failures import fail_run
 from muster.errors import Conflict
 from muster.model.actor import Actor
-from muster.model.agent import Agent, Wanted
-from muster.model.ids import RunId, ServerId
+from muster.model.agent import Agent
+from muster.model.ids import ServerId
+from muster.model.retry import Again
 from muster.model.run import LIVE, Outcome, Run
 from muster.model.server import Server, StopReason
-from muster.model.turn import Ending
+from muster.model.turn import Turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -38,14 +40,20 @@ def ready(
 
 @command(by=System)
 def stop(
-    tx: Transaction, actor: Actor, server: ServerId, generation: int, why: StopReason, detail: str | None = None
+    tx: Transaction,
+    actor: Actor,
+    server: ServerId,
+    generation: int,
+    why: StopReason,
+    detail: str | None = None,
+    jitter: float = 0.0,
 ) -> None:
     """The process is gone. Its agents' runs end with it; where work was left, another run goes on with it."""
     row, event = tx.get(Server, server).stop(generation=generation, why=why, detail=detail, now=tx.now)
     tx.save(row)
     tx.record(event)
     for run in tx.select(Run, server=server, state=LIVE):
-        _release(tx, run, why, detail)
+        _release(tx, run, why, detail, jitter)
 
 
 @command(by=System)
@@ -62,33 +70,22 @@ def retire(tx: Transaction, actor: Actor, server: ServerId, generation: int, idl
     tx.record(event)
 
 
-def _release(tx: Transaction, run: Run, why: StopReason, detail: str | None) -> None:
+def _release(tx: Transaction, run: Run, why: StopReason, detail: str | None, jitter: float) -> None:
     agent = tx.get(Agent, run.agent)
-    if agent.wanted is Wanted.STOPPED:
-        end_run(tx, run, Outcome.CANCELLED, agent.stop_reason)
+    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    if turn.ending in CUT_OUTCOMES:
+        end_run(tx, run, CUT_OUTCOMES[turn.ending], turn.error)
+    elif why is StopReason.UNFIT:
+        fail_run(tx, run, agent, detail or "The host is missing.", again=Again.NEVER, jitter=jitter)
     elif why is StopReason.FAILED:
-        _give_up(tx, run, detail or "The host server did not start.")
+        fail_run(tx, run, agent, detail or "The host server did not start.", again=Again.SAME_TURN, jitter=jitter)
     elif why is StopReason.LOST and _losses(tx, agent) + 1 >= LOSSES_BORNE:
-        _give_up(tx, run, f"The host server died {LOSSES_BORNE} times under this agent.")
+        error = f"The host server died {LOSSES_BORNE} times under this agent."
+        fail_run(tx, run, agent, error, again=Again.NEVER, jitter=jitter)
     else:
-        _queue_again(tx, run, agent, why)
+        queue_again(tx, run, agent)
+        end_run(tx, run, Outcome.INTERRUPTED, why)
 
 
 def _losses(tx: Transaction, agent: Agent) -> int:
     return tx.count(Run, agent=agent.id, outcome=Outcome.INTERRUPTED, error=StopReason.LOST)
-
-
-def _give_up(tx: Transaction, run: Run, error: str) -> None:
-    end_open_turn(tx, run.agent, Ending.FAILED, error, "")
-    end_run(tx, run, Outcome.FAILED, error)
-
-
-def _queue_again(tx: Transaction, run: Run, agent: Agent, why: StopReason) -> None:
-    """Interrupted is not ended: the next run is there before this one is closed, so the fleet never looks quiet."""
-    following, queued = Run.queue(
-        id=RunId(tx.new_id(Run)), agent=agent.id, fleet=agent.fleet, number=run.number + 1, now=tx.now
-    )
-    tx.add(following)
-    tx.save(agent.follow(following.id))
-    tx.record(queued)
-    end_run(tx, run, Outcome.INTERRUPTED, why)

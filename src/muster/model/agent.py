@@ -9,6 +9,7 @@ from enum import StrEnum
 from muster.errors import Conflict
 from muster.model.event import AgentAttached, AgentCancelled, AgentMoved
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
+from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Outcome, Run, RunState
 
 
@@ -24,6 +25,7 @@ class AgentStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
 
 
 ACTIVE = frozenset({AgentStatus.QUEUED, AgentStatus.STARTING, AgentStatus.WORKING})
@@ -34,6 +36,7 @@ class Agent:
     """`run` is its newest run. `session` lives on `server`, which it therefore goes back to.
 
     `position` is its place in the order of spawning; `tokens` and `cost_usd` are of its session so far.
+    `timeout_ms` is the wall time of one run; its fleet's where it has none.
     """
 
     id: AgentId
@@ -53,6 +56,8 @@ class Agent:
     tokens: int = 0
     cost_usd: float = 0.0
     last_activity_at: datetime | None = None
+    max_attempts: int = MAX_ATTEMPTS
+    timeout_ms: int | None = None
     created_at: datetime
 
     def attach(self) -> AgentAttached:
@@ -67,6 +72,9 @@ class Agent:
 
     def settle_in(self, session: SessionId, server: ServerId) -> "Agent":
         return replace(self, session=session, server=server)
+
+    def lose_session(self) -> "Agent":
+        return replace(self, session=None)
 
     def follow(self, run: RunId) -> "Agent":
         return replace(self, run=run)
@@ -93,6 +101,7 @@ _ENDED = {
     Outcome.DONE: AgentStatus.DONE,
     Outcome.FAILED: AgentStatus.FAILED,
     Outcome.CANCELLED: AgentStatus.CANCELLED,
+    Outcome.TIMED_OUT: AgentStatus.TIMED_OUT,
     Outcome.INTERRUPTED: AgentStatus.FAILED,  # interrupted and not taken up again: given up
 }
 

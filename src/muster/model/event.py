@@ -57,6 +57,13 @@ class FleetQuieted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetLimited(Event):
+    """Its agents' runs have another wall time from now on."""
+
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentAttached(Event):
     name: str
     role: str
@@ -81,6 +88,7 @@ class AgentMoved(Event):
 class RunQueued(Event):
     run: RunId
     number: int
+    after_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

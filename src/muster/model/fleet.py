@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from muster import errors
 from muster.model.agent import ACTIVE, AgentStatus
-from muster.model.event import FleetCancelled, FleetSpawned
+from muster.model.event import FleetCancelled, FleetLimited, FleetSpawned
 from muster.model.ids import FleetId
 
 
@@ -16,6 +16,9 @@ class FleetStatus(StrEnum):
     COMPLETE = "complete"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+FAILURES = frozenset({AgentStatus.FAILED, AgentStatus.TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Fleet:
     created_at: datetime
     cancelled_at: datetime | None = None
     reason: str | None = None
+    timeout_ms: int | None = None
 
     def spawn(self, agents: int) -> FleetSpawned:
         return FleetSpawned(fleet=self.id, name=self.name, agents=agents)
@@ -37,6 +41,9 @@ class Fleet:
     def cancel(self, reason: str | None, now: datetime) -> tuple["Fleet", FleetCancelled]:
         self.require_open()
         return replace(self, cancelled_at=now, reason=reason), FleetCancelled(fleet=self.id, reason=reason)
+
+    def limit(self, timeout_ms: int) -> tuple["Fleet", FleetLimited]:
+        return replace(self, timeout_ms=timeout_ms), FleetLimited(fleet=self.id, timeout_ms=timeout_ms)
 
     def require_open(self) -> None:
         if self.cancelled_at is not None:
@@ -49,6 +56,6 @@ def fleet_status(fleet: Fleet, agents: Collection[AgentStatus]) -> FleetStatus:
         return FleetStatus.RUNNING
     if fleet.cancelled_at is not None:
         return FleetStatus.CANCELLED
-    if AgentStatus.FAILED in agents:
+    if FAILURES.intersection(agents):
         return FleetStatus.FAILED
     return FleetStatus.COMPLETE

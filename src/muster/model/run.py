@@ -1,7 +1,7 @@
 """A run: from start or wake-up until the agent has no open turn."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from muster.errors import Stale
@@ -16,6 +16,7 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
+MILLISECOND = timedelta(milliseconds=1)
 LIVE = (RunState.STARTING, RunState.WORKING)  # those that occupy a host server
 
 
@@ -23,12 +24,16 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
     INTERRUPTED = "interrupted"  # its host server went away under it; another run goes on with the turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """`number` counts the runs of one agent from 1. `server` and `generation` say where it was placed."""
+    """`number` counts the runs of one agent from 1. `server` and `generation` say where it was placed.
+
+    It is not admitted before `due_at`. `output` is what was said in it, whole or not.
+    """
 
     id: RunId
     agent: AgentId
@@ -40,13 +45,18 @@ class Run:
     server: ServerId | None = None
     generation: int | None = None
     queued_at: datetime
+    due_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    output: str | None = None
 
     @classmethod
-    def queue(cls, *, id: RunId, agent: AgentId, fleet: FleetId, number: int, now: datetime) -> "tuple[Run, RunQueued]":
-        run = cls(id=id, agent=agent, fleet=fleet, number=number, state=RunState.QUEUED, queued_at=now)
-        return run, RunQueued(fleet=fleet, agent=agent, run=id, number=number)
+    def queue(
+        cls, *, id: RunId, agent: AgentId, fleet: FleetId, number: int, now: datetime, pause: timedelta = timedelta()
+    ) -> "tuple[Run, RunQueued]":
+        due = now + pause
+        run = cls(id=id, agent=agent, fleet=fleet, number=number, state=RunState.QUEUED, queued_at=now, due_at=due)
+        return run, RunQueued(fleet=fleet, agent=agent, run=id, number=number, after_ms=round(pause / MILLISECOND))
 
     def admit(self, server: ServerId, generation: int) -> "tuple[Run, RunAdmitted]":
         """Give the queued run a place on a host server."""
@@ -60,9 +70,9 @@ class Run:
         run = replace(self, state=RunState.WORKING, started_at=now)
         return run, RunStarted(fleet=self.fleet, agent=self.agent, run=self.id, session=session)
 
-    def end(self, outcome: Outcome, error: str | None, now: datetime) -> "tuple[Run, RunEnded]":
+    def end(self, outcome: Outcome, error: str | None, now: datetime, output: str = "") -> "tuple[Run, RunEnded]":
         self._require(RunState.QUEUED, RunState.STARTING, RunState.WORKING)
-        run = replace(self, state=RunState.ENDED, outcome=outcome, error=error, ended_at=now)
+        run = replace(self, state=RunState.ENDED, outcome=outcome, error=error, output=output or None, ended_at=now)
         return run, RunEnded(fleet=self.fleet, agent=self.agent, run=self.id, outcome=outcome, error=error)
 
     def _require(self, *states: RunState) -> None:

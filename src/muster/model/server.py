@@ -26,6 +26,7 @@ class StopReason(StrEnum):
     IDLE = "idle"
     LOST = "lost"  # it died, or answers no more
     FAILED = "failed"  # it could not be started
+    UNFIT = "unfit"  # it is missing or of another kind: starting it again cannot help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

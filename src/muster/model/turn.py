@@ -11,12 +11,17 @@ from muster.model.ids import AgentId, FleetId, TurnId
 
 class TurnKind(StrEnum):
     FIRST = "first"
+    RETRY = "retry"  # asks for the answer that the turn before it did not bring
 
 
 class Ending(StrEnum):
     ANSWERED = "answered"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+CUTS = (Ending.CANCELLED, Ending.TIMED_OUT)  # decided by us, before anything is stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +29,7 @@ class Turn:
     """Written before anything is sent; `preamble` and `text` never change. No `ending`: it is open.
 
     A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it,
-    `sent_at` is the last time.
+    `sent_at` is the last time. `attempts` counts the runs that failed it so far.
     """
 
     id: TurnId
@@ -37,6 +42,7 @@ class Turn:
     output: str | None = None
     error: str | None = None
     sends: int = 0
+    attempts: int = 0
     created_at: datetime
     sent_at: datetime | None = None
     ended_at: datetime | None = None
@@ -51,6 +57,11 @@ class Turn:
         self._require_open()
         turn = replace(self, ending=ending, error=error, ended_at=now)
         return turn, TurnEnded(fleet=self.fleet, agent=self.agent, turn=self.id, ending=ending)
+
+    def fail_attempt(self) -> "Turn":
+        """One run more has failed it; it stays open, to be sent again."""
+        self._require_open()
+        return replace(self, attempts=self.attempts + 1)
 
     def keep_output(self, output: str) -> "Turn":
         """Keep what was said, whole or partial."""

@@ -1,6 +1,7 @@
 """Lets queued runs in, first in, first out, as far as the ceilings allow. There is one key: the queue itself."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from muster.commands import runs as run_commands
 from muster.engine import Engine
@@ -17,11 +18,14 @@ MAKES_ROOM = frozenset({"run.queued", "run.ended", "server.stopped"})
 class AdmissionReconciler(Reconciler):
     workers = 1
 
-    def __init__(self, engine: Engine, *, ceilings: Ceilings, sharding: Sharding, host: str) -> None:
+    def __init__(
+        self, engine: Engine, *, ceilings: Ceilings, sharding: Sharding, host: str, clock: Callable[[], datetime]
+    ) -> None:
         super().__init__(engine)
         self._ceilings = ceilings
         self._sharding = sharding
         self._host = host
+        self._clock = clock
 
     async def keys(self) -> Iterable[str]:
         waiting = await self.engine.query(run_views.queued, SYSTEM)
@@ -31,7 +35,7 @@ class AdmissionReconciler(Reconciler):
         return [THE_QUEUE] if entry.name in MAKES_ROOM else []
 
     async def reconcile(self, key: str) -> float | None:
-        await self.engine.execute(
+        answer = await self.engine.execute(
             run_commands.admit, SYSTEM, ceilings=self._ceilings, sharding=self._sharding, host=self._host
         )
-        return None
+        return None if answer.next_due is None else max(0.0, (answer.next_due - self._clock()).total_seconds())

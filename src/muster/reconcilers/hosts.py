@@ -1,6 +1,7 @@
 """Makes host servers true: starts the wanted, watches the running, ends the idle, reports the lost."""
 
 import logging
+import random
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from anyio.abc import TaskGroup
 from muster.commands import agents as agent_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
-from muster.errors import Conflict, HostFailed, MusterError, Stale
+from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown, MusterError, Stale
 from muster.hosts.contract import Hint
 from muster.model.actor import SYSTEM
 from muster.model.event import Entry
@@ -74,6 +75,9 @@ class HostsReconciler(Reconciler):
         host = self._connections.host(server)
         try:
             process = await host.start(self._connections.wish(server))
+        except (HostMissing, HostVersionUnknown) as error:
+            await self._report_stop(server, StopReason.UNFIT, error.message)
+            return
         except HostFailed as error:
             await self._report_stop(server, StopReason.FAILED, error.message)
             return
@@ -129,6 +133,7 @@ class HostsReconciler(Reconciler):
                 generation=server.generation,
                 why=why,
                 detail=detail,
+                jitter=random.uniform(-1, 1),
             )
         except Stale:
             self.queue.add(server.id)

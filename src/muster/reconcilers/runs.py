@@ -4,6 +4,8 @@ Starting, going on after a crash of anything, and looking whether it is done are
 the turn has got, and do the next thing.
 """
 
+import math
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -11,14 +13,16 @@ from muster.commands import agents as agent_commands
 from muster.commands import runs as run_commands
 from muster.commands import turns as turn_commands
 from muster.engine import Engine
-from muster.errors import HostAway, HostFailed, Stale
+from muster.errors import HostAway, HostFailed, HostRefused, SessionLost, Stale
 from muster.hosts.contract import Connection, SessionWish, Sight, Standing, TurnWish
 from muster.model.actor import SYSTEM
-from muster.model.agent import Wanted
 from muster.model.event import Entry
-from muster.model.ids import AgentId, RunId, SessionId
-from muster.model.run import Outcome, RunState
+from muster.model.ids import AgentId, FleetId, RunId, SessionId
+from muster.model.retry import Again
+from muster.model.run import RunState
 from muster.model.server import ServerState
+from muster.model.spent import Spent
+from muster.model.turn import CUTS
 from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
@@ -57,6 +61,8 @@ class RunsReconciler(Reconciler):
                 return [entry.body["run"]]
             case "agent.cancelled" if entry.agent is not None:
                 return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
+            case "fleet.limited" if entry.fleet is not None:
+                return await self.engine.query(run_views.live, SYSTEM, fleet=FleetId(entry.fleet))
             case "server.ready":
                 return await self.engine.query(run_views.live, SYSTEM, server=entry.body["server"])
         return []
@@ -69,24 +75,42 @@ class RunsReconciler(Reconciler):
             case RunState.ENDED:
                 await self._clean_up(work)
                 return None
-            case RunState.STARTING | RunState.WORKING if work.agent.wanted is Wanted.STOPPED:
+            case RunState.STARTING | RunState.WORKING if work.turn.ending in CUTS:
                 return await self._cut(work)
             case RunState.STARTING:
                 return await self._advance(work, self._open)
             case RunState.WORKING:
-                return await self._advance(work, self._next_step)
+                return await self._within_its_time(work)
+
+    async def _within_its_time(self, work: Work) -> float | None:
+        left = self._seconds_left(work)
+        if left <= 0:
+            await self.engine.execute(run_commands.time_out, SYSTEM, run=work.run.id)
+            return 0.0
+        again = await self._advance(work, self._next_step)
+        return None if again is None else min(again, left)
+
+    def _seconds_left(self, work: Work) -> float:
+        limit = work.agent.timeout_ms or work.fleet.timeout_ms
+        if limit is None or work.run.started_at is None:
+            return math.inf
+        return limit / 1000 - (self._clock() - work.run.started_at).total_seconds()
 
     async def _advance(self, work: Work, step: Callable[[Work, Connection], Awaitable[float | None]]) -> float | None:
-        """Take a step on the run's server; what the host refuses for good ends the run."""
+        """Take a step on the run's server; what fails there fails the run."""
         connection = await self._connection(work)
         if connection is None:
             return None
         try:
             return await step(work, connection)
         except HostAway:
-            raise
+            raise  # its server is starting, stuck or gone: the hosts reconciler sees to that
+        except HostRefused as error:
+            return await self._fail(work, error.message, Again.NEVER)
+        except SessionLost as error:
+            return await self._fail(work, error.message, Again.SAME_TURN, session_lost=True)
         except HostFailed as error:
-            return await self._report(work, Outcome.FAILED, Sight(standing=Standing.FAILED), error.message)
+            return await self._fail(work, error.message, Again.SAME_TURN)
 
     async def _open(self, work: Work, connection: Connection) -> float:
         agent = work.agent
@@ -105,7 +129,7 @@ class RunsReconciler(Reconciler):
         return 0.0
 
     async def _next_step(self, work: Work, connection: Connection) -> float | None:
-        if work.turn.sent_at is None:
+        if not work.sent_in_this_run:
             return await self._send(work, connection)
         sight = await connection.look(_wish(work))
         match sight.standing:
@@ -114,11 +138,12 @@ class RunsReconciler(Reconciler):
             case Standing.ABSENT | Standing.STALLED:
                 return await self._send_again(work, connection, sight)
             case Standing.ANSWERED if sight.output:
-                return await self._report(work, Outcome.DONE, sight, None)
+                return await self._finish(work, sight)
             case Standing.ANSWERED:
-                return await self._report(work, Outcome.FAILED, sight, NO_ANSWER)
+                return await self._fail(work, NO_ANSWER, Again.NEW_TURN, sight)
             case Standing.FAILED:
-                return await self._report(work, Outcome.FAILED, sight, sight.error or "The host reported an error.")
+                again = Again.NEVER if sight.final else Again.SAME_TURN
+                return await self._fail(work, sight.error or "The host reported an error.", again, sight)
 
     async def _send(self, work: Work, connection: Connection) -> float:
         await connection.send(_wish(work))
@@ -129,8 +154,8 @@ class RunsReconciler(Reconciler):
         sent_at = work.turn.sent_at
         if sent_at is not None and self._clock() - sent_at < GRACE:
             return GRACE.total_seconds()
-        if work.turn.sends >= SENDS:
-            return await self._report(work, Outcome.FAILED, sight, NOT_TAKEN_UP)
+        if work.turn.sends >= SENDS * work.run.number:
+            return await self._fail(work, NOT_TAKEN_UP, Again.NEVER, sight)
         return await self._send(work, connection)
 
     async def _note(self, work: Work, sight: Sight) -> float:
@@ -145,13 +170,16 @@ class RunsReconciler(Reconciler):
         return LOOK_SECONDS
 
     async def _cut(self, work: Work) -> float | None:
-        """The endings are written already; stop what still runs, keep what was said, and say that it is over."""
+        """The ending is written already; stop what still runs, keep what was said, and say that it is over."""
         sight = await self._stop(work)
         await self._clean_up(work)
-        return await self._report(work, Outcome.CANCELLED, sight, work.agent.stop_reason)
+        await self.engine.execute(
+            run_commands.cut, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
+        )
+        return None
 
     async def _stop(self, work: Work) -> Sight:
-        nothing = Sight(standing=Standing.ABSENT, tokens=work.agent.tokens, cost_usd=work.agent.cost_usd)
+        nothing = Sight(standing=Standing.ABSENT)
         session = work.agent.session
         connection = await self._connection(work)
         if session is None or connection is None:
@@ -166,20 +194,32 @@ class RunsReconciler(Reconciler):
         if work.server is not None:
             await self._connections.host(work.server).end_run(work.run.id)
 
-    async def _report(self, work: Work, outcome: Outcome, sight: Sight, error: str | None) -> float | None:
+    async def _finish(self, work: Work, sight: Sight) -> float | None:
         try:
             await self.engine.execute(
-                run_commands.end,
-                SYSTEM,
-                run=work.run.id,
-                outcome=outcome,
-                error=error,
-                output=sight.output,
-                tokens=sight.tokens or None,
-                cost_usd=sight.cost_usd or None,
+                run_commands.finish, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
             )
         except Stale:
             return 0.0  # it was cut meanwhile: look again
+        return None
+
+    async def _fail(
+        self, work: Work, error: str, again: Again, sight: Sight | None = None, *, session_lost: bool = False
+    ) -> float | None:
+        try:
+            await self.engine.execute(
+                run_commands.fail,
+                SYSTEM,
+                run=work.run.id,
+                error=error,
+                again=again,
+                jitter=random.uniform(-1, 1),
+                output=sight.output if sight else "",
+                spent=_spent(work, sight) if sight else None,
+                session_lost=session_lost,
+            )
+        except Stale:
+            return 0.0
         return None
 
     async def _connection(self, work: Work) -> Connection | None:
@@ -190,12 +230,17 @@ class RunsReconciler(Reconciler):
         return await self._connections.to(server)
 
 
+def _spent(work: Work, sight: Sight) -> Spent:
+    """A sight without figures (nothing was seen) leaves the count as it is."""
+    return Spent(tokens=sight.tokens or work.agent.tokens, cost_usd=sight.cost_usd or work.agent.cost_usd)
+
+
 def _wish(work: Work) -> TurnWish:
     return TurnWish(
         id=work.turn.id,
         session=work.agent.session or SessionId(""),
         directory=work.agent.directory,
-        parts=(work.turn.preamble, work.turn.text),
+        parts=tuple(part for part in (work.turn.preamble, work.turn.text) if part),
         persona=work.agent.persona,
         model=work.agent.model,
     )

@@ -12,6 +12,7 @@ from muster.model.actor import Actor
 from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
+from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.verbs import Cursor, Member, Operator, Settles, System, view
 from muster.views.members import FleetMember, members_of, newest_turn, status_of
@@ -189,12 +190,13 @@ def _agent_row(member: FleetMember) -> AgentRow:
 
 def _full_row(tx: Reading, member: FleetMember) -> FullAgentRow:
     turn = newest_turn(tx, member.agent.id)
+    (first,) = tx.select(Turn, agent=member.agent.id, limit=1)
     return FullAgentRow(
         **asdict(_agent_row(member)),
         agent=member.agent.persona,
         model=member.agent.model,
         session_id=member.agent.session,
-        prompt=turn.text,
+        prompt=first.text,
         output=turn.output,
         error=member.run.error or turn.error,
     )

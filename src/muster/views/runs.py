@@ -5,7 +5,8 @@ from typing import Any  # conditions on columns of several types
 
 from muster.model.actor import Actor
 from muster.model.agent import Agent
-from muster.model.ids import AgentId, RunId, ServerId, SessionId
+from muster.model.fleet import Fleet
+from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server
 from muster.model.turn import Turn
@@ -19,8 +20,15 @@ class Work:
 
     run: Run
     agent: Agent
+    fleet: Fleet
     turn: Turn
     server: Server | None
+
+    @property
+    def sent_in_this_run(self) -> bool:
+        """An earlier run's sending does not count: each run sees to it anew that the turn is answered."""
+        sent, started = self.turn.sent_at, self.run.started_at
+        return sent is not None and started is not None and sent >= started
 
 
 @view(by=System)
@@ -31,13 +39,19 @@ def work(tx: Reading, actor: Actor, run: RunId) -> Work:
     open_first = tx.select(Turn, agent=agent.id, ending=None, limit=1)
     turn = open_first or tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
     server = None if row.server is None else tx.get(Server, row.server)
-    return Work(run=row, agent=agent, turn=turn[0], server=server)
+    return Work(run=row, agent=agent, fleet=tx.get(Fleet, row.fleet), turn=turn[0], server=server)
 
 
 @view(by=System)
-def live(tx: Reading, actor: Actor, server: ServerId | None = None, agent: AgentId | None = None) -> list[RunId]:
-    """The runs that occupy a host server: all, those on one server, or that of one agent."""
-    where: dict[str, Any] = {"server": server, "agent": agent}
+def live(
+    tx: Reading,
+    actor: Actor,
+    server: ServerId | None = None,
+    fleet: FleetId | None = None,
+    agent: AgentId | None = None,
+) -> list[RunId]:
+    """The runs that occupy a host server: all, or those on one server, of one fleet or one agent."""
+    where: dict[str, Any] = {"server": server, "fleet": fleet, "agent": agent}
     chosen = {name: value for name, value in where.items() if value is not None}
     return [run.id for run in tx.select(Run, state=LIVE, **chosen)]
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import anyio
 
-from muster.errors import HostAway, HostFailed, SessionLost
+from muster.errors import HostAway, HostFailed, HostRefused, SessionLost
 from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
 from muster.hosts.opencode import translate
 from muster.hosts.opencode.client import Client, healthy_version
@@ -72,7 +72,7 @@ class OpenCodeConnection:
         if seen.standing is not Standing.STALLED or reading.last_moved_at() < self._process.started_at:
             return seen
         with anyio.move_on_after(MOMENT_SECONDS):
-            while seen.standing is Standing.STALLED and wish.session not in self._refusals:
+            while seen.standing is Standing.STALLED:
                 await anyio.sleep(LOOK_SECONDS)
                 seen = translate.sight(await self._read(wish))
         words = self._refusals.get(wish.session)
@@ -164,9 +164,9 @@ class OpenCodeConnection:
         agents = [agent["name"] for agent in await self._client.get("/agent", wish.directory)]
         if wish.persona not in agents:
             why = f"there is no persona {wish.persona} in {wish.directory}; there are {', '.join(agents)}"
-            raise HostFailed(host="opencode", why=why)
+            raise HostRefused(host="opencode", why=why)
         if wish.model and wish.model not in await self._models(wish.directory):
-            raise HostFailed(host="opencode", why=f"there is no model {wish.model} in {wish.directory}")
+            raise HostRefused(host="opencode", why=f"there is no model {wish.model} in {wish.directory}")
 
     async def _models(self, directory: str) -> set[str]:
         told = await self._client.get("/config/providers", directory)
@@ -176,7 +176,7 @@ class OpenCodeConnection:
 def _require_plain(directory: str) -> None:
     """OpenCode (1.18) decodes a session's directory once too often: it would work in `a b` where `a%20b` was meant."""
     if unquote(directory) != directory:
-        raise HostFailed(host="opencode", why=f"it cannot work in {directory}: it takes the % there for an escape")
+        raise HostRefused(host="opencode", why=f"it cannot work in {directory}: it takes the % there for an escape")
 
 
 def _session(wish: SessionWish) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from math import inf
 
 import anyio
 
-from muster.errors import HostAway, HostFailed, SessionLost
+from muster.errors import HostAway, HostRefused, SessionLost
 from muster.hosts.contract import Hint, ServerProcess, SessionWish, Sight, TurnWish
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Session
@@ -37,7 +37,7 @@ class ScriptedConnection:
     async def send(self, wish: TurnWish) -> None:
         session = await self._session(wish.session)
         if wish.persona not in self._personas:
-            raise HostFailed(host=HOST, why=f"there is no persona {wish.persona} in {wish.directory}")
+            raise HostRefused(host=HOST, why=f"there is no persona {wish.persona} in {wish.directory}")
         if asked := session.ask(wish):
             self._server.work(session, asked)
 

@@ -18,6 +18,7 @@ MESH = Toolkit(
         Tool(name="attach_agent", verb=agent_commands.attach),
         Tool(name="cancel_fleet", verb=fleet_commands.cancel),
         Tool(name="cancel_agent", verb=agent_commands.cancel),
+        Tool(name="set_fleet_timeout", verb=fleet_commands.set_timeout),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="ping", verb=hub.ping),

@@ -72,8 +72,9 @@ class Stage:
     async def call(self, verb: str, actor: Actor = OPERATOR, /, **arguments: Any) -> dict[str, Any]:
         return await self.engine.call(verb, actor, json.dumps(arguments))
 
-    async def spawn(self, *prompts: str, **rest: Any) -> dict[str, Any]:
-        agents = [{"role": "worker", "prompt": prompt} for prompt in prompts]
+    async def spawn(self, *prompts: str, attempts: int = 1, **rest: Any) -> dict[str, Any]:
+        """One attempt each unless said otherwise: between two lies a pause, and the clock is moved by hand."""
+        agents = [{"role": "worker", "prompt": prompt, "max_attempts": attempts} for prompt in prompts]
         return await self.call("fleet.spawn", agents=agents, project=str(self.project), **rest)
 
     async def settled(self, fleet_id: str) -> dict[str, Any]:
@@ -126,7 +127,9 @@ async def at_work(
     """The reconcilers, as the hub runs them."""
     runs = RunsReconciler(stage.engine, stage.connections, tools=(), clock=stage.clock)
     hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, clock=stage.clock)
-    admission = AdmissionReconciler(stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name)
+    admission = AdmissionReconciler(
+        stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
+    )
     async with anyio.create_task_group() as tasks:
         for reconciler in (admission, hosts, runs):
             tasks.start_soon(reconciler.run)

@@ -14,7 +14,9 @@ from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.ids import ServerId
+from muster.model.retry import Again
 from muster.model.run import Outcome
+from muster.model.spent import Spent
 from muster.store.records import Transaction
 from muster.store.requests import Remembered
 from muster.verbs import System
@@ -39,7 +41,13 @@ async def end_run(stage: Stage, agent_id: str, outcome: Outcome = Outcome.DONE, 
         run_commands.admit, SYSTEM, ceilings=Ceilings(), sharding=Sharding(), host=stage.host.name
     )
     seat = await stage.engine.query(stage.engine.catalog["actor.seat"], SYSTEM, agent=agent_id)
-    await stage.engine.execute(run_commands.end, SYSTEM, run=seat.run, outcome=outcome, output=output)
+    spent = Spent(tokens=0, cost_usd=0.0)
+    if outcome is Outcome.DONE:
+        await stage.engine.execute(run_commands.finish, SYSTEM, run=seat.run, output=output, spent=spent)
+    elif outcome is Outcome.CANCELLED:
+        await stage.engine.execute(run_commands.cut, SYSTEM, run=seat.run, output=output, spent=spent)
+    else:
+        await stage.engine.execute(run_commands.fail, SYSTEM, run=seat.run, error="why", again=Again.NEVER, jitter=0.0)
 
 
 # ── request_id ───────────────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,15 @@
 """Turns are sent: a report of the runs reconciler."""
 
 from muster.model.actor import Actor
-from muster.model.ids import TurnId
+from muster.model.ids import RunId, TurnId
 from muster.model.turn import Turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
 
 @command(by=System)
-def send(tx: Transaction, actor: Actor, turn: TurnId) -> None:
-    """The host was asked to see to the turn, once more."""
-    sent, event = tx.get(Turn, turn).send(tx.now)
+def send(tx: Transaction, actor: Actor, turn: TurnId, run: RunId) -> None:
+    """The host was asked to see to the turn, once more, in a run."""
+    sent, event = tx.get(Turn, turn).send(run, tx.now)
     tx.save(sent)
     tx.record(event)

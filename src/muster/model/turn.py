@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from muster.errors import Stale
 from muster.model.event import TurnEnded, TurnSent
-from muster.model.ids import AgentId, FleetId, TurnId
+from muster.model.ids import AgentId, FleetId, RunId, TurnId
 
 
 class TurnKind(StrEnum):
@@ -29,7 +29,7 @@ class Turn:
     """Written before anything is sent; `preamble` and `text` never change. No `ending`: it is open.
 
     A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it,
-    `sent_at` is the last time. `attempts` counts the runs that failed it so far.
+    `sent_at` is the last time, in the run `sent_in`. `attempts` counts the runs that failed it so far.
     """
 
     id: TurnId
@@ -42,14 +42,15 @@ class Turn:
     output: str | None = None
     error: str | None = None
     sends: int = 0
+    sent_in: RunId | None = None
     attempts: int = 0
     created_at: datetime
     sent_at: datetime | None = None
     ended_at: datetime | None = None
 
-    def send(self, now: datetime) -> "tuple[Turn, TurnSent]":
+    def send(self, run: RunId, now: datetime) -> "tuple[Turn, TurnSent]":
         self._require_open()
-        turn = replace(self, sends=self.sends + 1, sent_at=now)
+        turn = replace(self, sends=self.sends + 1, sent_in=run, sent_at=now)
         return turn, TurnSent(fleet=self.fleet, agent=self.agent, turn=self.id, sends=turn.sends)
 
     def end(self, ending: Ending, now: datetime, *, error: str | None = None) -> "tuple[Turn, TurnEnded]":

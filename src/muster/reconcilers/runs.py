@@ -147,7 +147,7 @@ class RunsReconciler(Reconciler):
 
     async def _send(self, work: Work, connection: Connection) -> float:
         await connection.send(_wish(work))
-        await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id)
+        await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
         return LOOK_SECONDS
 
     async def _send_again(self, work: Work, connection: Connection, sight: Sight) -> float | None:

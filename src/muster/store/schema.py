@@ -154,6 +154,7 @@ turns = Table(
     Column("output", Utf8),
     Column("error", Utf8),
     Column("sends", Integer, nullable=False),
+    Column("sent_in", Utf8),
     Column("attempts", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),

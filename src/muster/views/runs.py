@@ -27,8 +27,7 @@ class Work:
     @property
     def sent_in_this_run(self) -> bool:
         """An earlier run's sending does not count: each run sees to it anew that the turn is answered."""
-        sent, started = self.turn.sent_at, self.run.started_at
-        return sent is not None and started is not None and sent >= started
+        return self.turn.sent_in == self.run.id
 
 
 @view(by=System)

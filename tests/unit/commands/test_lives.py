@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections import Counter, defaultdict
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ from muster.errors import MusterError
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
-from muster.model.run import Outcome
+from muster.model.retry import Again
 from muster.model.server import StopReason
+from muster.model.spent import Spent
 from unit.stage import Clock, Stage, hub
 
 pytestmark = pytest.mark.anyio
 
 TOTAL = 3
-REPORTS = [Outcome.DONE, Outcome.FAILED, Outcome.CANCELLED]
+ROUNDING = timedelta(milliseconds=1)  # pauses are told in whole milliseconds
+REPORTS = ["finish", "cut", *Again]
+SPENT = Spent(tokens=5, cost_usd=0.1)
 DEEDS = st.one_of(
     st.tuples(st.just("spawn"), st.integers(1, 3)),
     st.tuples(
@@ -40,6 +44,8 @@ DEEDS = st.one_of(
     st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(REPORTS)),
     st.tuples(st.just("stop"), st.integers(0, 9), st.sampled_from(StopReason)),
     st.tuples(st.just("wait"), st.integers(1, 300)),
+    st.tuples(st.just("time_out"), st.integers(0, 9)),
+    st.tuples(st.just("limit"), st.integers(0, 9)),
 )
 
 
@@ -87,17 +93,29 @@ class Life:
         await self.report(run_commands.start, run=self.pick("runs", which)["id"], session=f"ses_{which}")
 
     async def send(self, which: int) -> None:
-        await self.report(turn_commands.send, turn=self.pick("turns", which)["id"])
+        turn = self.pick("turns", which)
+        run = next((one for one in rows(self.stage.path, "runs") if one["agent"] == turn.get("agent")), {"id": "none"})
+        await self.report(turn_commands.send, turn=turn["id"], run=run["id"])
 
     async def move(self, which: int) -> None:
         await self.report(agent_commands.move, agent=self.pick("agents", which)["id"], tool="read", tokens=which)
 
-    async def end(self, which: int, outcome: Outcome) -> None:
-        run = self.pick("runs", which)
-        wanted = {agent["id"]: agent["wanted"] for agent in rows(self.stage.path, "agents")}.get(run.get("agent"))
-        if outcome is Outcome.CANCELLED and wanted == "running":
-            return  # no reconciler says so of an agent that is wanted
-        await self.report(run_commands.end, run=run["id"], outcome=outcome, error="why", output="said")
+    async def end(self, which: int, report: str | Again) -> None:
+        run = self.pick("runs", which)["id"]
+        match report:
+            case Again():
+                wish = {"error": "why", "again": report, "jitter": 0.5, "output": "said", "spent": SPENT}
+                await self.report(run_commands.fail, run=run, session_lost=which % 2 == 0, **wish)
+            case "finish":
+                await self.report(run_commands.finish, run=run, output="said", spent=SPENT)
+            case "cut":
+                await self.report(run_commands.cut, run=run, output="said", spent=SPENT)
+
+    async def time_out(self, which: int) -> None:
+        await self.report(run_commands.time_out, run=self.pick("runs", which)["id"])
+
+    async def limit(self, which: int) -> None:
+        await self.stage.call("fleet.set_timeout", fleet_id=self.pick("fleets", which)["id"], timeout_ms=10_000)
 
     async def ready(self, which: int) -> None:
         server = self.pick("servers", which)
@@ -120,6 +138,10 @@ class Life:
         await self.stage.engine.execute(command, SYSTEM, **report)
 
 
+def moment(event: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(event["at"])
+
+
 class Replay:
     """What the journal alone says."""
 
@@ -132,6 +154,7 @@ class Replay:
         self.sends: Counter[str] = Counter()
         self.turns: dict[str, str] = {}
         self.queue: list[str] = []
+        self.due: dict[str, datetime] = {}
         self.members: dict[str, set[str]] = defaultdict(set)
         must_be_told: str | None = None
         for event in events:
@@ -159,10 +182,14 @@ class Replay:
         self.runs[body["run"]] = ("queued", None)
         self.agent_of[body["run"]] = event["agent"]
         self.newest[event["agent"]] = body["run"]
+        self.due[body["run"]] = moment(event) + timedelta(milliseconds=body["after_ms"])
         self.queue.append(body["run"])
 
     def run_admitted(self, event: dict[str, Any], body: dict[str, Any]) -> None:
-        assert body["run"] == self.queue.pop(0)
+        """First in, first out, but for those whose moment has not come."""
+        due = [run for run in self.queue if self.due[run] <= moment(event) + ROUNDING]
+        assert body["run"] == due[0]
+        self.queue.remove(body["run"])
         self.runs[body["run"]] = ("starting", None)
         assert sum(state in ("starting", "working") for state, _ in self.runs.values()) <= TOTAL
 
@@ -197,7 +224,7 @@ class Replay:
             return "running"
         if fleet in self.closed:
             return "cancelled"
-        return "failed" if ends & {"failed", "interrupted"} else "complete"
+        return "failed" if ends & {"failed", "interrupted", "timed_out"} else "complete"
 
 
 @settings(max_examples=12, deadline=None)

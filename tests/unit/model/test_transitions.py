@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from muster.model import event as event_module
 from muster.model.agent import ACTIVE, NAME, AgentStatus, agent_status, name_for
 from muster.model.event import Event, event_name
-from muster.model.fleet import Fleet, FleetStatus, fleet_status
+from muster.model.fleet import FAILURES, Fleet, FleetStatus, fleet_status
 from muster.model.run import Outcome, Run, RunState
 from muster.model.server import Server, ServerState, StopReason
 from muster.model.turn import Ending, Turn, TurnKind
@@ -86,7 +86,7 @@ def test_stopped_server_that_is_woken_is_the_next_generation_and_knows_no_proces
 def test_turn_with_an_ending_is_never_sent_or_ended_again(ending):
     ended, _ = TURN.end(ending, NOW)
     with refused("stale"):
-        ended.send(NOW)
+        ended.send("run_1", NOW)
     for other in Ending:
         with refused("stale"):
             ended.end(other, NOW)
@@ -108,7 +108,7 @@ def test_fleet_is_running_while_anyone_is_on_the_way_and_else_how_it_came_out(st
     assert (status is FleetStatus.RUNNING) == bool(ACTIVE & set(statuses))
     if status is not FleetStatus.RUNNING:
         assert (status is FleetStatus.CANCELLED) == cancelled
-        assert (status is FleetStatus.FAILED) == (not cancelled and AgentStatus.FAILED in statuses)
+        assert (status is FleetStatus.FAILED) == (not cancelled and bool(FAILURES & set(statuses)))
 
 
 def test_every_state_of_a_run_is_a_status_of_its_agent():

@@ -120,6 +120,40 @@ async def test_answer_that_says_nothing_is_a_failure(tmp_path, clock):
     assert [result["status"] for result in results["results"]] == ["failed"]
 
 
+async def test_failed_run_is_followed_by_another_after_its_pause_and_not_before(stage, cast):
+    async with at_work(stage):
+        spawned = await stage.spawn("fail 500: broken", attempts=2)
+        again = await stage.until("run.queued", number=2)
+        assert 800 <= again.body["after_ms"] <= 1200
+        stage.clock.advance(seconds=2)
+        results = await stage.settled(spawned["fleet_id"])
+    assert outcomes(results) == [("failed", "so far", "500: broken")]
+    assert set(cast.asked.values()) == {2}
+
+
+async def test_answer_that_says_nothing_is_asked_for_in_a_new_turn(tmp_path, clock):
+    plays = {"Give your result": "here it is", "work": ""}
+    async with ScriptedHost(plays) as host, hub(tmp_path, host, clock) as stage, at_work(stage):
+        spawned = await stage.spawn("work", attempts=2)
+        await stage.until("run.queued", number=2)
+        clock.advance(seconds=2)
+        results = await stage.settled(spawned["fleet_id"])
+        (agent,) = (await stage.call("fleet.status", fleet_id=spawned["fleet_id"], full=True))["agents"]
+    assert outcomes(results) == [("done", "here it is", None)]
+    assert (agent["prompt"], agent["runs"]) == ("work", 2)
+
+
+async def test_run_over_its_time_is_cut_and_its_turn_is_never_sent_again(stage, cast):
+    async with at_work(stage):
+        spawned = await stage.spawn("hold", attempts=3, timeout_ms=5000)
+        await cast.until(lambda: cast.held == 1)
+        stage.clock.advance(seconds=6)
+        await stage.call("fleet.set_timeout", fleet_id=spawned["fleet_id"], timeout_ms=5001)  # wakes the reconciler
+        results = await stage.settled(spawned["fleet_id"])
+    assert [(result["status"], "5001 ms" in result["error"]) for result in results["results"]] == [("timed_out", True)]
+    assert set(cast.asked.values()) == {1}
+
+
 async def test_answer_with_half_a_character_ends_its_run(tmp_path, clock):
     async with ScriptedHost({"work": "cut \ud83d"}) as host, hub(tmp_path, host, clock) as stage, at_work(stage):
         results = await stage.settled((await stage.spawn("work"))["fleet_id"])

@@ -103,7 +103,7 @@ async def test_only_host_servers_have_a_bridge(url, placed, stage):
 
 async def test_host_server_has_nothing_but_the_bridge(url, placed):
     async with placed.bridge(url, 0) as bridge:
-        for name in ("hub.ping", "fleet.list", "actor.whoami", "run.end", "fleet.spawn"):
+        for name in ("hub.ping", "fleet.list", "actor.whoami", "run.finish", "fleet.spawn"):
             assert (name, code(await bridge.post(f"/api/v1/{name}", json={}))) == (name, (403, "denied"))
         assert code(await bridge.get("/api/v1/events")) == (403, "denied")
 

@@ -55,7 +55,7 @@ async def test_verb_that_does_not_exist_is_not_found_with_the_nearest_names(oper
 
 async def test_verbs_of_the_system_are_denied_to_everybody(operator, stage):
     system = [name for name, verb in stage.engine.catalog.items() if {kind.value for kind in verb.by} == {"system"}]
-    assert "run.end" in system
+    assert "run.finish" in system
     for name in system:
         assert (name, code(await operator.post(f"/api/v1/{name}", json={}))) == (name, (403, "denied"))
 

@@ -6,7 +6,7 @@ from muster.commands import agents as agent_commands
 from muster.commands import runs as run_commands
 from muster.model.actor import SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
-from muster.model.run import Outcome
+from muster.model.spent import Spent
 from unit.stage import Stage, refused
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ async def test_result_tells_output_cost_and_how_long_it_took(stage, clock):
     run = await begin(stage, spawned["agent_ids"][0])
     clock.advance(seconds=1.5)
     await stage.engine.execute(
-        run_commands.end, SYSTEM, run=run, outcome=Outcome.DONE, output="said", tokens=30, cost_usd=0.5
+        run_commands.finish, SYSTEM, run=run, output="said", spent=Spent(tokens=30, cost_usd=0.5)
     )
     clock.advance(seconds=60)
     results = await stage.call("result.collect", fleet_id=spawned["fleet_id"])

@@ -156,7 +156,7 @@ async def test_call_tells_errors_as_json_whatever_was_wrong(shell: Shell) -> Non
         (["hub.ping", "--json", "[]"], "malformed_json"),
         (["hub.ping", "--json", '{"self": 1, "verb": 2}'], "unknown_field"),
         (["fleet.status", "--json", '{"fleet_id": 5}'], "wrong_type"),
-        (["run.end", "--json", "{}"], "denied"),
+        (["run.finish", "--json", "{}"], "denied"),
     ):
         said = await shell.muster("call", *words)
         told = said.error["code"] if "--json" in words else said.err

@@ -58,6 +58,8 @@ class Engine:
             while not settles.until(first, latest, named):
                 await self._database.watch.beyond(cursor)
                 latest, cursor = await self._look(verb, actor, named)
+            return latest, True
+        latest, _ = await self._look(verb, actor, named)  # as things stand now, not as they stood at the last change
         return latest, settles.until(first, latest, named)
 
     async def watch(self, after: int, *, fleet: str | None = None, agent: str | None = None) -> AsyncIterator[Entry]:
@@ -71,6 +73,10 @@ class Engine:
                 after = entry.cursor
             if len(entries) < BATCH:
                 await self._database.watch.beyond(seen)
+
+    def close(self) -> None:
+        """Let nobody wait any longer: every wait answers `unavailable`, every stream ends."""
+        self._database.watch.close()
 
     @property
     def head(self) -> int:

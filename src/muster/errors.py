@@ -88,7 +88,7 @@ class WrongType(InvalidInput):
 class BadValue(InvalidInput):
     code = "bad_value"
     says = "{field}: expected {expected}, got {got}."
-    next = "Send a value within the limits."
+    next = "Send {field} as {expected}."
 
 
 class MalformedJson(InvalidInput):

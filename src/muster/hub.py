@@ -87,6 +87,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
             with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()):
                 log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
                 await _told_to_stop()
+            engine.close()
         await _stop_servers(engine, connections)
     log.info("hub.stopped")
 

@@ -134,6 +134,12 @@ def move(
     tx.record(event)
 
 
+@command(by=System)
+def refuse(tx: Transaction, actor: Actor, agent: AgentId, kind: str, what: str, pattern: str) -> None:
+    """The agent was told no."""
+    tx.record(tx.get(Agent, agent).refuse(kind, what, pattern))
+
+
 def enlist(
     tx: Transaction, fleet: Fleet, wishes: Sequence[AgentWish], place: Place, *, field: str = "agents[{}].name"
 ) -> list[Agent]:

@@ -107,6 +107,25 @@ class Sight:
     tool: str | None = None
 
 
+class AskKind(StrEnum):
+    PERMISSION = "permission"
+    QUESTION = "question"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Something that a session, or a sub-agent of its, stands still for until somebody answers.
+
+    `what`: the permission's name, or the first question; `pattern`: what it is wanted for.
+    """
+
+    id: str
+    kind: AskKind
+    what: str
+    pattern: str
+    questions: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
     """Something moved in a session. `turning` is true where a step or a turn may have ended, so that looking pays.
@@ -145,6 +164,14 @@ class Connection(Protocol):
 
     async def abort(self, session: SessionId, directory: str) -> None:
         """Stop whatever the session does. Harmless when it does nothing, or is gone."""
+        ...
+
+    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
+        """What the session stands still for. Empty where it does not."""
+        ...
+
+    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
+        """Answer with no, and a sentence for the model, so that its turn goes on. Harmless when it was answered."""
         ...
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:

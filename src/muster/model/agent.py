@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from muster.errors import Conflict
-from muster.model.event import AgentAttached, AgentCancelled, AgentMoved
+from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentRefused
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Outcome, Run, RunState
@@ -78,6 +78,9 @@ class Agent:
 
     def follow(self, run: RunId) -> "Agent":
         return replace(self, run=run)
+
+    def refuse(self, kind: str, what: str, pattern: str) -> AgentRefused:
+        return AgentRefused(fleet=self.fleet, agent=self.id, kind=kind, what=what, pattern=pattern)
 
     def move(self, *, tool: str | None, tokens: int, cost_usd: float, now: datetime) -> "tuple[Agent, AgentMoved]":
         agent = replace(self, tool=tool, tokens=tokens, cost_usd=cost_usd, last_activity_at=now)

@@ -85,6 +85,15 @@ class AgentMoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRefused(Event):
+    """The agent asked for something that nobody is there to answer, and was told no."""
+
+    kind: str
+    what: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunQueued(Event):
     run: RunId
     number: int

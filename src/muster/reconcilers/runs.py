@@ -23,6 +23,7 @@ from muster.model.run import RunState
 from muster.model.server import ServerState
 from muster.model.spent import Spent
 from muster.model.turn import CUTS
+from muster.prompts.refusal import REFUSAL
 from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
@@ -134,6 +135,7 @@ class RunsReconciler(Reconciler):
         sight = await connection.look(_wish(work))
         match sight.standing:
             case Standing.OPEN:
+                await self._refuse_asks(work, connection)
                 return await self._note(work, sight)
             case Standing.ABSENT | Standing.STALLED:
                 return await self._send_again(work, connection, sight)
@@ -157,6 +159,15 @@ class RunsReconciler(Reconciler):
         if work.turn.sends >= SENDS * work.run.number:
             return await self._fail(work, NOT_TAKEN_UP, Again.NEVER, sight)
         return await self._send(work, connection)
+
+    async def _refuse_asks(self, work: Work, connection: Connection) -> None:
+        """Nobody is there to answer a headless agent, and an ask that stands would hold it for ever."""
+        agent = work.agent
+        for ask in await connection.asks(agent.session or SessionId(""), agent.directory):
+            await connection.refuse(ask, agent.directory, REFUSAL)
+            await self.engine.execute(
+                agent_commands.refuse, SYSTEM, agent=agent.id, kind=ask.kind, what=ask.what, pattern=ask.pattern
+            )
 
     async def _note(self, work: Work, sight: Sight) -> float:
         await self.engine.execute(

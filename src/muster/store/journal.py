@@ -8,6 +8,7 @@ from typing import Any  # SQLAlchemy's statements, whose row types it works out 
 import anyio
 from sqlalchemy import Connection, func, select
 
+from muster.errors import Unavailable
 from muster.model.event import Entry, Event, event_name
 from muster.store.schema import events
 
@@ -47,6 +48,7 @@ class Watch:
     def __init__(self, head: int) -> None:
         self._head = head
         self._grown = anyio.Event()
+        self._closed = False
 
     @property
     def head(self) -> int:
@@ -58,9 +60,16 @@ class Watch:
             self._grown.set()
             self._grown = anyio.Event()
 
+    def close(self) -> None:
+        """Wake everybody who waits, for good."""
+        self._closed = True
+        self._grown.set()
+
     async def beyond(self, cursor: int) -> None:
-        """Return once the journal reaches past a cursor. The caller bounds the wait."""
+        """Return once the journal reaches past a cursor. The caller bounds the wait. Raises Unavailable once closed."""
         while self._head <= cursor:
+            if self._closed:
+                raise Unavailable(why="The hub is shutting down.")
             await self._grown.wait()
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC
 
@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.engine import Engine
-from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge, UnknownField
+from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge, Unavailable, UnknownField
 from muster.model.actor import Actor, ActorKind
 from muster.model.event import Entry
 from muster.surfaces.gate import Gate
@@ -113,10 +113,11 @@ class _Events:
 
 
 async def _told(entries: AsyncIterator[Entry]) -> AsyncIterator[ServerSentEvent]:
-    async for entry in entries:
-        told = asdict(entry) | {"at": entry.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
-        data = json.dumps(told, ensure_ascii=False)
-        yield ServerSentEvent(data=data, event=entry.name, id=str(entry.cursor))
+    with suppress(Unavailable):  # the hub is going: the stream ends, and its reader comes back
+        async for entry in entries:
+            told = asdict(entry) | {"at": entry.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+            data = json.dumps(told, ensure_ascii=False)
+            yield ServerSentEvent(data=data, event=entry.name, id=str(entry.cursor))
 
 
 def _cursor(given: str | None, head: int) -> int:

@@ -19,7 +19,7 @@ from muster.views.members import FleetMember, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
 Limit = Annotated[int, Field(ge=1, le=500)]
-Seconds = Annotated[float, Field(ge=0, le=3600)]
+Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait at most")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +142,8 @@ def wait(
     timeout_seconds: Seconds = 45.0,
     until: Literal["all", "any"] = "all",
 ) -> Results:
-    """Wait until a fleet is no longer running (`all`), or one more of its agents is through (`any`).
-
-    Answers with the results so far; `settled` is false where the time was up first. Wait again then.
+    """Wait until a fleet is no longer running (`all`), or one more of its agents is through (`any`), and give the
+    results so far. `settled` false: the time was up first and agents still work; call fleet.wait again.
     """
     return results_of(tx, _own_fleet(tx, actor, fleet_id))
 

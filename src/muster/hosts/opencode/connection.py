@@ -1,6 +1,7 @@
 """A running OpenCode server, spoken to."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 from urllib.parse import unquote
@@ -8,7 +9,7 @@ from urllib.parse import unquote
 import anyio
 
 from muster.errors import HostAway, HostFailed, HostRefused, SessionLost
-from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
+from muster.hosts.contract import Ask, AskKind, Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
 from muster.hosts.opencode import translate
 from muster.hosts.opencode.client import Client, healthy_version
 from muster.hosts.opencode.translate import Reading
@@ -22,6 +23,7 @@ AGENT = "muster_agent"
 # OpenCode tells of the newest 100 sessions unless a number is given.
 ALL_SESSIONS = 1_000_000
 NEWEST_MESSAGES = 8
+DEPTH = 8  # of sub-agents below an agent
 CLOCKS_SECONDS = 60  # how far OpenCode's clock and ours may lie apart
 # OpenCode is idle for a moment before its loop begins, and before an error stands in the message (0.7 s in a cold
 # directory). A session that has stood still for longer than this stands still.
@@ -83,6 +85,39 @@ class OpenCodeConnection:
             await self._client.post(f"/session/{session}/abort", directory, {}, session=session)
         except SessionLost:
             return
+
+    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
+        """OpenCode tells of all sessions of a directory; a sub-agent's are its parent's too."""
+        permissions = await self._client.get("/permission", directory)
+        questions = await self._client.get("/question", directory)
+        told = [(one, translate.permission_ask) for one in permissions]
+        told += [(one, translate.question_ask) for one in questions]
+        own = [read(one) for one, read in told if await self._is_within(one["sessionID"], session, directory)]
+        return tuple(own)
+
+    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
+        with suppress(SessionLost):  # what OpenCode says of an ask that was answered meanwhile
+            match ask.kind:
+                case AskKind.PERMISSION:
+                    body: dict[str, Any] = {"reply": "reject", "message": sentence}
+                    await self._client.post(f"/permission/{ask.id}/reply", directory, body, session=ask.id)
+                case AskKind.QUESTION:
+                    answers = {"answers": [[sentence]] * ask.questions}
+                    await self._client.post(f"/question/{ask.id}/reply", directory, answers, session=ask.id)
+
+    async def _is_within(self, asking: str, session: SessionId, directory: str) -> bool:
+        """Whether a session is this one or descends from it."""
+        for _ in range(DEPTH):
+            if asking == session:
+                return True
+            try:
+                parent = (await self._client.get(f"/session/{asking}", directory, session=asking)).get("parentID")
+            except SessionLost:
+                return False
+            if parent is None:
+                return False
+            asking = parent
+        return False
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return translate.lines(await self._client.get(f"/session/{session}/message", directory, session=session))

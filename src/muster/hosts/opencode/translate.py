@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 
-from muster.hosts.contract import Hint, Sight, Standing, TurnWish
+from muster.hosts.contract import Ask, AskKind, Hint, Sight, Standing, TurnWish
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
 
@@ -23,7 +23,7 @@ RUNNING = {"pending", "running"}
 # Statuses that no later try can mend: no or a wrong key, no right, no such model.
 FINAL_STATUSES = {401, 403, 404}
 ABORTED = "Aborted"
-TURNING = {"session.idle", "session.error", "session.compacted"}
+TURNING = {"session.idle", "session.error", "session.compacted", "permission.asked", "question.asked"}
 
 
 def message_id(turn: TurnId) -> str:
@@ -150,6 +150,17 @@ def refusal(event: Json) -> tuple[SessionId, str] | None:
     if payload.get("type") != "session.error" or not properties.get("sessionID"):
         return None
     return SessionId(properties["sessionID"]), _failure(properties) or "unknown error"
+
+
+def permission_ask(told: Json) -> Ask:
+    patterns = [str(pattern) for pattern in told.get("patterns") or []]
+    return Ask(id=told["id"], kind=AskKind.PERMISSION, what=told["permission"], pattern=", ".join(patterns))
+
+
+def question_ask(told: Json) -> Ask:
+    questions = told.get("questions") or [{}]
+    words = str(questions[0].get("question", ""))
+    return Ask(id=told["id"], kind=AskKind.QUESTION, what=words, pattern="", questions=len(questions))
 
 
 def lines(messages: Sequence[Json]) -> tuple[Line, ...]:

@@ -6,7 +6,7 @@ from math import inf
 import anyio
 
 from muster.errors import HostAway, HostRefused, SessionLost
-from muster.hosts.contract import Hint, ServerProcess, SessionWish, Sight, TurnWish
+from muster.hosts.contract import Ask, Hint, ServerProcess, SessionWish, Sight, TurnWish
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Session
 from muster.model.facts import Line, Persona
@@ -47,6 +47,13 @@ class ScriptedConnection:
     async def abort(self, session: SessionId, directory: str) -> None:
         await self._reach()
         self._server.abort(session)
+
+    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
+        """A play never asks."""
+        return ()
+
+    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
+        return
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return (await self._session(session)).lines()

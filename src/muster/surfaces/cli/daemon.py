@@ -72,7 +72,8 @@ def status(*, as_json: bool) -> None:
     """Show the hub, its host servers, and the agents on the way."""
     hub = Hub.find()
     address = hub.address()
-    show(hub.ask("hub.status"), as_json=as_json, text=lambda answer: _status_text(answer, address))
+    told = {"url": address.url, "pid": address.pid} | hub.ask("hub.status")
+    show(told, as_json=as_json, text=lambda answer: _status_text(answer, address))
 
 
 def _status_text(answer: Json, address: Address) -> str:

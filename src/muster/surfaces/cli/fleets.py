@@ -66,6 +66,7 @@ def spawn(
     for said in spawned["notes"]:
         note(f"note: {whole(said)}")
     if is_waited_for:
+        note(f"note: {spawned['fleet_id']} is at work; Ctrl-C leaves it so, `muster fleet cancel` ends it")
         return _wait(hub, spawned["fleet_id"], timeout=None, until="all", as_json=as_json)
     show(spawned, as_json=as_json, text=lambda answer: _spawned_text(answer, wish["agents"]))
     return 0

@@ -1,5 +1,6 @@
 """What is killed is taken up again: a restart is only the first pass of the reconcilers."""
 
+import os
 import time
 from pathlib import Path
 
@@ -35,9 +36,10 @@ def servers(on: Stage) -> list[psutil.Process]:
 
 
 def _serves(process: psutil.Process) -> bool:
+    """A child that was forked and has not become its program yet looks like its parent, but leads no session."""
     try:
-        return "serve" in process.cmdline()
-    except psutil.Error:
+        return "serve" in process.cmdline() and os.getsid(process.pid) == process.pid
+    except (psutil.Error, ProcessLookupError):
         return False  # it ended while it was looked at
 
 

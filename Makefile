@@ -100,7 +100,7 @@ demo: setup ## a fleet at work, without a key (MODEL=provider/model takes a real
 	@$(BIN)/python demo/run.py $(if $(MODEL),--model $(MODEL))
 
 bench: setup ## measure and print tables
-	@$(BIN)/python -m bench
+	@PYTHONPATH=tests $(BIN)/python -m bench
 
 # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -77,11 +77,17 @@ tier = @if find tests/$(1) -name 'test_*.py' 2>/dev/null | grep -q .; then set -
 unit: .venv/.installed ## pure code and SQLite, seconds
 	$(call tier,unit)
 
+# Real programs on a small, busy machine: what failed beside others is run once more, alone, and said. What is broken
+# fails twice.
+real = @$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/$(1) || { \
+	echo "*** FAILED ABOVE, RUN ONCE MORE, ALONE: if it passes now, it depends on the machine's load ***"; \
+	$(BIN)/pytest -q --last-failed --last-failed-no-failures none tests/$(1); }
+
 contract: setup ## each seam's suite over all its implementations
-	$(call tier,contract)
+	$(call real,contract)
 
 e2e: setup ## the product on the real OpenCode with a scripted model
-	$(call tier,e2e)
+	$(call real,e2e)
 
 ripgrep:
 	@command -v rg >/dev/null || printf '%s\n' '' \

@@ -76,6 +76,8 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
     home.prepare()
     async with AsyncExitStack() as stack:
         stack.enter_context(home.locked())
+        # From here on a signal is a wish to stop and no sudden death, also while the parts are being built.
+        signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
         keyring = Keyring.at(home.key)
         sockets = stack.enter_context(listening(port))
         database = stack.enter_context(open_database(home.database, _now))
@@ -86,7 +88,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
         async with _web(home, engine, keyring, sockets), _at_work(reconcilers):
             with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()):
                 log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
-                await _told_to_stop()
+                await anext(aiter(signals))
             engine.close()
         await _stop_servers(engine, connections)
     log.info("hub.stopped")
@@ -165,12 +167,6 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
         await answering.wait()
         yield
         server.should_exit = True
-
-
-async def _told_to_stop() -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return
 
 
 def _server_wish(home: Home, keyring: Keyring, server: Server) -> ServerWish:

@@ -19,10 +19,7 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     stopped, event = agent.cancel(reason)
     tx.save(stopped)
     tx.record(event)
-    for turn in tx.select(Turn, agent=agent.id, ending=None):
-        ended, turn_ended = turn.end(Ending.CANCELLED, tx.now, error=reason)
-        tx.save(ended)
-        tx.record(turn_ended)
+    end_open_turn(tx, agent.id, Ending.CANCELLED, reason, "")
     run = tx.get(Run, agent.run)
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.CANCELLED, reason)

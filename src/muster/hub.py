@@ -21,6 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from muster import commands, config, views
+from muster.checkpoints import checkpoint
 from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import MusterError
@@ -117,6 +118,7 @@ async def _stop_servers(engine: Engine, connections: Connections) -> None:
 
     async def stop(server: Server) -> None:
         await connections.host(server).stop(server.id)
+        checkpoint("hub.stop:ended")
         await engine.execute(
             server_commands.stop,
             SYSTEM,

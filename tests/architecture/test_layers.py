@@ -32,8 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "rehearsal": OUTSIDE,
     "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers"},  # the readers: decision 0002
     "home": {"errors"},
+    "checkpoints": set(),  # where a crash test lets the hub die
     "visible": set(),  # one function for every terminal, log and prompt
-    "reconcilers": {"errors", "model", "config", "engine", "prompts", "hosts", "git"},
+    "reconcilers": {"errors", "model", "config", "engine", "prompts", "hosts", "git", "checkpoints"},
     "surfaces": SURFACE | {"surfaces.toolkits"},
     "surfaces.client": SURFACE,
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb

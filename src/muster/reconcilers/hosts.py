@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import anyio
 from anyio.abc import TaskGroup
 
+from muster.checkpoints import checkpoint
 from muster.commands import agents as agent_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
@@ -81,6 +82,7 @@ class HostsReconciler(Reconciler):
         except HostFailed as error:
             await self._report_stop(server, StopReason.FAILED, error.message)
             return
+        checkpoint("server.ready:started")
         try:
             await self.engine.execute(
                 server_commands.ready,
@@ -118,11 +120,13 @@ class HostsReconciler(Reconciler):
             self.queue.add(server.id)
 
     async def _end(self, server: Server) -> None:
+        checkpoint("server.stop:reported")
         _, listener = self._listening.pop(server.id, (0, None))
         if listener is not None:
             listener.cancel()
         await self._connections.forget(server.id)
         await self._connections.host(server).stop(server.id)
+        checkpoint("server.stop:ended")
 
     async def _report_stop(self, server: Server, why: StopReason, detail: str) -> None:
         try:

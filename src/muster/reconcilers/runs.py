@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
+from muster.checkpoints import checkpoint
 from muster.commands import agents as agent_commands
 from muster.commands import runs as run_commands
 from muster.commands import turns as turn_commands
@@ -74,6 +75,7 @@ class RunsReconciler(Reconciler):
             case RunState.QUEUED:
                 return None
             case RunState.ENDED:
+                checkpoint("run.end:reported")
                 await self._clean_up(work)
                 return None
             case RunState.STARTING | RunState.WORKING if work.turn.ending in CUTS:
@@ -126,6 +128,7 @@ class RunsReconciler(Reconciler):
             since=work.run.queued_at,
         )
         session = agent.session or await connection.open_session(wish)
+        checkpoint("run.start:opened")
         await self.engine.execute(run_commands.start, SYSTEM, run=work.run.id, session=session)
         return 0.0
 
@@ -149,6 +152,7 @@ class RunsReconciler(Reconciler):
 
     async def _send(self, work: Work, connection: Connection) -> float:
         await connection.send(_wish(work))
+        checkpoint("turn.send:sent")
         await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
         return LOOK_SECONDS
 
@@ -183,7 +187,9 @@ class RunsReconciler(Reconciler):
     async def _cut(self, work: Work) -> float | None:
         """The ending is written already; stop what still runs, keep what was said, and say that it is over."""
         sight = await self._stop(work)
+        checkpoint("run.cut:aborted")
         await self._clean_up(work)
+        checkpoint("run.cut:ended")
         await self.engine.execute(
             run_commands.cut, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
         )
@@ -206,6 +212,7 @@ class RunsReconciler(Reconciler):
             await self._connections.host(work.server).end_run(work.run.id)
 
     async def _finish(self, work: Work, sight: Sight) -> float | None:
+        checkpoint("run.finish:answered")
         try:
             await self.engine.execute(
                 run_commands.finish, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
@@ -217,6 +224,7 @@ class RunsReconciler(Reconciler):
     async def _fail(
         self, work: Work, error: str, again: Again, sight: Sight | None = None, *, session_lost: bool = False
     ) -> float | None:
+        checkpoint("run.fail:seen")
         try:
             await self.engine.execute(
                 run_commands.fail,

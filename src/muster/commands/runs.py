@@ -5,6 +5,7 @@ from datetime import datetime
 
 from muster.commands.endings import CUT_OUTCOMES, end_open_turn, end_run
 from muster.commands.failures import fail_run, said_before
+from muster.commands.placing import place
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -13,7 +14,6 @@ from muster.model.fleet import Fleet
 from muster.model.ids import RunId, ServerId, SessionId
 from muster.model.retry import Again
 from muster.model.run import LIVE, MILLISECOND, Outcome, Run, RunState
-from muster.model.server import Server, ServerState
 from muster.model.spent import Spent
 from muster.model.turn import Ending, Turn
 from muster.store.records import Transaction
@@ -41,7 +41,7 @@ def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding,
         agent = tx.get(Agent, run.agent)
         if run.due_at <= tx.now and occupancy.admits(agent, ceilings):
             occupancy.take(agent)
-            _place(tx, run, agent, sharding, host)
+            place(tx, run, agent, sharding, host)
             admitted += 1
     waiting = [run.due_at for run in queued if run.due_at > tx.now]
     return Admission(admitted=admitted, next_due=min(waiting, default=None))
@@ -121,38 +121,3 @@ def _spend(tx: Transaction, agent: Agent, spent: Spent) -> Agent:
     tx.save(moved)
     tx.record(event)
     return moved
-
-
-def _place(tx: Transaction, run: Run, agent: Agent, sharding: Sharding, host: str) -> None:
-    server = _server_for(tx, agent, sharding, host)
-    if server.state is ServerState.STOPPED:
-        server, woken = server.wake(tx.now)
-        tx.save(server)
-        tx.record(woken)
-    admitted, event = run.admit(server.id, server.generation)
-    tx.save(admitted)
-    tx.record(event)
-
-
-def _server_for(tx: Transaction, agent: Agent, sharding: Sharding, host: str) -> Server:
-    """The server that holds the agent's session; else one with room, rather awake than asleep; else a new one."""
-    if agent.server is not None:
-        return tx.get(Server, agent.server)
-    slots = tx.select(Server, host=host)
-    awake_first = sorted(slots, key=lambda server: server.state is ServerState.STOPPED)
-    for server in awake_first:
-        if server.state is ServerState.STOPPED or _has_room(tx, server, agent, sharding):
-            return server
-    server, event = Server.want(id=ServerId(tx.new_id(Server)), host=host, now=tx.now)
-    tx.add(server)
-    tx.record(event)
-    return server
-
-
-def _has_room(tx: Transaction, server: Server, agent: Agent, sharding: Sharding) -> bool:
-    """A directory once opened stays loaded for the server's life, so all of this generation count."""
-    if tx.count(Run, server=server.id, state=LIVE) >= sharding.agents:
-        return False
-    placed = tx.select(Run, server=server.id, generation=server.generation)
-    loaded = {one.directory for one in tx.select(Agent, id=[run.agent for run in placed])}
-    return len(loaded | {agent.directory}) <= sharding.directories

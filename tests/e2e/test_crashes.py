@@ -121,3 +121,18 @@ async def test_an_agent_is_given_up_when_its_host_server_died_three_times(tmp_pa
 
         assert {result["status"] for result in results} == {"failed"}
         assert all("died 3 times" in result["error"] for result in results)
+
+
+async def test_a_host_server_that_hangs_is_replaced_and_its_agents_go_on(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD) as on:
+        fleet = await held_fleet(on)
+        (stuck,) = servers(on)
+
+        stuck.suspend()
+        on.rehearsal.release("gate")
+        results = await on.wait(fleet)
+
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
+        (stopped,) = await on.events("server.stopped")
+        assert (stopped["body"]["why"], stopped["body"]["detail"]) == ("lost", "it did not answer for 10 s")
+        assert stuck not in on.processes()

@@ -21,12 +21,14 @@ from muster.model.server import Server, ServerState, StopReason
 from muster.reconcilers.connections import Connections, process_of
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
+from muster.reconcilers.silence import Silence
 from muster.views import runs as run_views
 from muster.views import servers as server_views
 
 log = logging.getLogger(__name__)
 
 TEND_SECONDS = 2.0
+SILENT_SECONDS = 10.0  # so long unanswered, a server is taken for stuck
 
 
 class HostsReconciler(Reconciler):
@@ -47,6 +49,7 @@ class HostsReconciler(Reconciler):
         self._idle = idle
         self._clock = clock
         self._listening: dict[ServerId, tuple[int, anyio.CancelScope]] = {}
+        self._silence = Silence()
         self._swept = False
 
     def start(self, tasks: TaskGroup) -> None:
@@ -105,7 +108,15 @@ class HostsReconciler(Reconciler):
             await self._retire(server)
             return None
         self._listen(server)
+        if idle_since is None and await self._is_silent(server):
+            await self._report_stop(server, StopReason.LOST, f"it did not answer for {SILENT_SECONDS:.0f} s")
+            return None
         return TEND_SECONDS
+
+    async def _is_silent(self, server: Server) -> bool:
+        """Asked only while somebody works there: an idle server costs nothing, and is ended soon."""
+        connection = await self._connections.to(server)
+        return await self._silence.seconds(server, connection.healthy) >= SILENT_SECONDS
 
     async def _retire(self, server: Server) -> None:
         try:

@@ -1,10 +1,7 @@
 """Whole fleets on a scripted host: what is wanted becomes true, whatever dies on the way."""
 
 import sqlite3
-from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import anyio
@@ -12,7 +9,7 @@ import pytest
 
 from muster.commands import servers as server_commands
 from muster.errors import HostFailed
-from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish, TurnWish
+from muster.hosts.contract import Hint, ServerProcess, ServerWish, SessionWish
 from muster.hosts.scripted import Play, Reply, ScriptedHost
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.model.actor import SYSTEM
@@ -22,6 +19,7 @@ from muster.model.server import ServerState, StopReason
 from muster.reconcilers import hosts as hosts_module
 from muster.reconcilers import queue as queue_module
 from muster.store import dialects
+from unit.reconcilers.cast import Cast
 from unit.stage import WITHIN_SECONDS, Clock, Stage, at_work, hub, server_rows
 
 pytestmark = pytest.mark.anyio
@@ -33,40 +31,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.05)
     monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.5)
     monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
-
-
-@dataclass
-class Cast:
-    """Plays by the prompt: `hold` waits for the test, `fail …` fails, everything else is echoed."""
-
-    asked: Counter[str] = field(default_factory=Counter)
-    held: int = 0
-    moved: anyio.Event = field(default_factory=anyio.Event)
-    gate: anyio.Event = field(default_factory=anyio.Event)
-
-    async def play(self, wish: TurnWish) -> Reply:
-        prompt = wish.parts[-1]
-        self.asked[prompt] += 1
-        if prompt.startswith("hold"):
-            self.held += 1
-            self._wake()
-            try:
-                await self.gate.wait()
-            finally:
-                self.held -= 1
-                self._wake()
-        if prompt.startswith("fail"):
-            return Reply(error=prompt.removeprefix("fail "), output="so far")
-        return Reply(output=prompt)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        with anyio.fail_after(WITHIN_SECONDS):
-            while not condition():
-                await self.moved.wait()
-
-    def _wake(self) -> None:
-        self.moved.set()
-        self.moved = anyio.Event()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A running OpenCode server, spoken to."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -42,10 +43,14 @@ class OpenCodeConnection:
         self._offered: set[tuple[str, str, str | None]] = set()
         self._refusals: dict[SessionId, str] = {}
         self._checking = anyio.Lock()
+        self._heard_at = 0.0
 
     async def healthy(self) -> bool:
+        """A server that does not answer but tells of events meanwhile is busy, not stuck."""
+        asked_at = time.monotonic()
         port, password = self._process.port, self._wish.password
-        return await healthy_version(port=port, password=password, seconds=HEALTHY_SECONDS) is not None
+        answered = await healthy_version(port=port, password=password, seconds=HEALTHY_SECONDS) is not None
+        return answered or self._heard_at > asked_at
 
     async def open_session(self, wish: SessionWish) -> SessionId:
         _require_plain(wish.directory)
@@ -141,6 +146,7 @@ class OpenCodeConnection:
         """One connection's worth of hints. The first says that anything may have moved before it stood."""
         tools: dict[SessionId, str] = {}
         async for event in self._client.events():
+            self._heard_at = time.monotonic()
             if refusal := translate.refusal(event):
                 self._refusals[refusal[0]] = refusal[1]
             if event["payload"]["type"] == "server.connected":

@@ -25,7 +25,7 @@ class ScriptedConnection:
 
     async def healthy(self) -> bool:
         await anyio.lowlevel.checkpoint()
-        return self._server.process == self._process
+        return self._server.process == self._process and not self._server.silent
 
     async def open_session(self, wish: SessionWish) -> SessionId:
         await self._reach()
@@ -74,7 +74,7 @@ class ScriptedConnection:
 
     async def _reach(self) -> None:
         if not await self.healthy():
-            raise HostAway(host=HOST, server=self._server.id, why="it has ended")
+            raise HostAway(host=HOST, server=self._server.id, why="it has ended, or is silent")
 
     async def _session(self, session: SessionId) -> Session:
         await self._reach()

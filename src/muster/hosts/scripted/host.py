@@ -79,6 +79,10 @@ class ScriptedHost:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
         self._slot(server).die()
 
+    def silence(self, server: ServerId) -> None:
+        """Let a server answer nobody any more, until it is started anew."""
+        self._slot(server).silent = True
+
     def _slot(self, server: ServerId) -> Server:
         return self._servers.setdefault(server, Server(id=server, play=self._play, tasks=self._entered()))
 

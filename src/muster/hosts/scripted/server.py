@@ -17,18 +17,23 @@ ABORTED = Reply(error="Aborted", tokens=0, cost_usd=0.0)
 
 @dataclass(slots=True)
 class Server:
-    """The slot of a server id over all its generations; `process` is None while it is stopped."""
+    """The slot of a server id over all its generations; `process` is None while it is stopped.
+
+    `silent`: it runs, and answers nobody.
+    """
 
     id: ServerId
     play: Play
     tasks: TaskGroup
     process: ServerProcess | None = None
+    silent: bool = False
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     listeners: list[MemoryObjectSendStream[Hint]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def run(self, process: ServerProcess) -> None:
         self.process = process
+        self.silent = False
         self._tell(Hint(session=None, turning=True))
 
     def die(self) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any  # an event's body is JSON
 
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId, TurnId
@@ -21,7 +22,12 @@ class Event:
 
 def event_name(kind: type[Event]) -> str:
     """`RunEnded` → `run.ended`."""
-    noun, *rest = re.findall(r"[A-Z][a-z]*", kind.__name__)
+    return _told_as(kind.__name__)
+
+
+@lru_cache
+def _told_as(name: str) -> str:
+    noun, *rest = re.findall(r"[A-Z][a-z]*", name)
     return f"{noun.lower()}.{'_'.join(word.lower() for word in rest)}"
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import cast
 
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+DIALECT = sqlite.dialect(paramstyle="qmark")
 APPLICATION_ID = 0x4D535452  # "MSTR", in the file's header: https://www.sqlite.org/fileformat2.html#application_id
 BUSY_MS = 5_000
 WRITING = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}")

@@ -1,45 +1,48 @@
 """All facts in order, appended in the transaction that made them true; and the wake-up of whoever waits for one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any  # SQLAlchemy's statements, whose row types it works out itself
+from typing import Any  # the values of rows
 
 import anyio
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from muster.errors import Unavailable
 from muster.model.event import Entry, Event, event_name
+from muster.store import statements
 from muster.store.schema import events
+
+COLUMNS = [column.name for column in events.columns]
 
 
 def append(connection: Connection, event: Event, *, actor: str, at: datetime) -> None:
     names = [field.name for field in fields(event) if field.name not in ("fleet", "agent")]
     body = json.dumps({name: getattr(event, name) for name in names}, ensure_ascii=False)
-    connection.execute(
-        events.insert().values(
-            at=at, name=event_name(type(event)), actor=actor, fleet=event.fleet, agent=event.agent, body=body
-        )
-    )
+    name = event_name(type(event))
+    told = {"at": at, "name": name, "actor": actor, "fleet": event.fleet, "agent": event.agent, "body": body}
+    statements.insert(connection, events, told)
 
 
 def read(
     connection: Connection, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None
 ) -> list[Entry]:
     """Entries after a cursor, oldest first."""
-    statement = select(events).where(events.c.cursor > after, *_about(fleet, agent)).order_by(events.c.cursor)
-    return _entries(connection, statement.limit(limit))
+    where = {"cursor": statements.Above(after)} | _about(fleet, agent)
+    return _entries(statements.rows(connection, events, where, limit=limit))
 
 
 def read_last(connection: Connection, *, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
-    statement = select(events).where(*_about(fleet, agent)).order_by(events.c.cursor.desc())
-    return _entries(connection, statement.limit(limit))[::-1]
+    found = statements.rows(connection, events, _about(fleet, agent), limit=limit, newest_first=True)
+    return _entries(found)[::-1]
 
 
 def head(connection: Connection) -> int:
     """The newest cursor; 0 where nothing has happened yet."""
-    newest: int = connection.execute(select(func.coalesce(func.max(events.c.cursor), 0))).scalar_one()
-    return newest
+    newest = statements.rows(connection, events, {}, limit=1, newest_first=True)
+    cursor: int = newest[0][0] if newest else 0
+    return cursor
 
 
 class Watch:
@@ -73,10 +76,10 @@ class Watch:
             await self._grown.wait()
 
 
-def _about(fleet: str | None, agent: str | None) -> list[Any]:
-    chosen = ((events.c.fleet, fleet), (events.c.agent, agent))
-    return [column == value for column, value in chosen if value is not None]
+def _about(fleet: str | None, agent: str | None) -> dict[str, object]:
+    return {name: value for name, value in (("fleet", fleet), ("agent", agent)) if value is not None}
 
 
-def _entries(connection: Connection, statement: Any) -> list[Entry]:
-    return [Entry(**{**row, "body": json.loads(row["body"])}) for row in connection.execute(statement).mappings()]
+def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:
+    """An entry's fields are the table's columns, in the same order."""
+    return [Entry(**dict(zip(COLUMNS, (*told, json.loads(body)), strict=True))) for *told, body in rows]

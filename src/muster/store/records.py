@@ -11,8 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_type_hints  # Any: a row's values, typed by the record they become
 
-from sqlalchemy import Connection, Table, func, select
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, Table
 
 from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
@@ -22,7 +21,7 @@ from muster.model.fleet import Fleet
 from muster.model.run import Run
 from muster.model.server import Server
 from muster.model.turn import Turn
-from muster.store import journal, requests, schema
+from muster.store import journal, requests, schema, statements
 
 Record = Fleet | Agent | Run | Turn | Server
 R = TypeVar("R", bound=Record)
@@ -62,30 +61,25 @@ class Reading:
         return found
 
     def find(self, kind: type[R], **where: object) -> R | None:
-        rows = self._rows(kind, self._conditions(kind, where), limit=1, newest_first=False)
+        rows = self._rows(kind, where, limit=1, newest_first=False)
         return rows[0][1] if rows else None
 
     def select(
         self, kind: type[R], *, limit: int | None = None, newest_first: bool = False, **where: object
     ) -> list[R]:
         """In order of insertion. A tuple or list as value means "one of these", None means "not set"."""
-        return [
-            record
-            for _, record in self._rows(kind, self._conditions(kind, where), limit=limit, newest_first=newest_first)
-        ]
+        return [record for _, record in self._rows(kind, where, limit=limit, newest_first=newest_first)]
 
     def page(self, kind: type[R], *, before: int | None, limit: int, **where: object) -> tuple[list[R], int | None]:
         """Newest first, with the cursor for the next page, or None where there is none."""
-        conditions = self._conditions(kind, where)
         if before is not None:
-            conditions.append(TABLES[kind].c.seq < before)
-        rows = self._rows(kind, conditions, limit=limit + 1, newest_first=True)
+            where["seq"] = statements.Below(before)
+        rows = self._rows(kind, where, limit=limit + 1, newest_first=True)
         cursor = rows[limit - 1][0] if len(rows) > limit else None
         return [record for _, record in rows[:limit]], cursor
 
     def count(self, kind: type[R], **where: object) -> int:
-        statement = select(func.count()).select_from(TABLES[kind]).where(*self._conditions(kind, where))
-        return self._connection.execute(statement).scalar_one()
+        return statements.count(self._connection, TABLES[kind], where)
 
     def events(self, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
         return journal.read(self._connection, after=after, limit=limit, fleet=fleet, agent=agent)
@@ -100,37 +94,28 @@ class Reading:
     def remembered(self, request_id: str) -> "requests.Remembered | None":
         return requests.find(self._connection, self.actor.label, request_id, at=self.now)
 
-    def _conditions(self, kind: type, where: Mapping[str, object]) -> list[ColumnElement[bool]]:
-        columns = TABLES[kind].c
-        return [
-            columns[name].in_(value) if isinstance(value, tuple | list) else columns[name] == value
-            for name, value in where.items()
-        ]
-
     def _rows(
-        self, kind: type[R], conditions: Sequence[ColumnElement[bool]], *, limit: int | None, newest_first: bool
+        self, kind: type[R], where: statements.Where, *, limit: int | None, newest_first: bool
     ) -> list[tuple[int, R]]:
-        table = TABLES[kind]
-        order = table.c.seq.desc() if newest_first else table.c.seq
-        statement = select(table).where(*conditions).order_by(order).limit(limit)
-        return [(row["seq"], _record(kind, row)) for row in self._connection.execute(statement).mappings()]
+        found = statements.rows(self._connection, TABLES[kind], where, limit=limit, newest_first=newest_first)
+        return [(row[0], _record(kind, row)) for row in found]
 
 
 class Transaction(Reading):
     """A reading that may change things; all of its changes become durable together, or none does."""
 
     def new_id(self, kind: type[R]) -> str:
-        return f"{PREFIXES[kind]}_{''.join(secrets.choice(ALPHABET) for _ in range(12))}"
+        letters = [ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(12)]  # 32 of them: all alike likely
+        return f"{PREFIXES[kind]}_{''.join(letters)}"
 
     def add(self, record: Record) -> None:
-        self._connection.execute(TABLES[type(record)].insert().values(_values(record)))
+        statements.insert(self._connection, TABLES[type(record)], _values(record))
 
     def save(self, record: Record) -> None:
         """Write a changed record over its row."""
-        table = TABLES[type(record)]
-        values = {name: value for name, value in _values(record).items() if name != "id"}
-        changed = self._connection.execute(table.update().where(table.c.id == record.id).values(values))
-        if changed.rowcount != 1:
+        values = _values(record)
+        del values["id"]
+        if statements.update(self._connection, TABLES[type(record)], record.id, values) != 1:
             raise Broken(why=f"{type(record).__name__} {record.id} was saved before it was added")
 
     def record(self, event: Event) -> None:
@@ -142,24 +127,26 @@ class Transaction(Reading):
 
 
 def _values(record: Record) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: getattr(record, name) for name in FIELDS[type(record)]}
 
 
-def _record(kind: type[R], row: Mapping[Any, Any]) -> R:
-    words = WORDS[kind]
-    values: dict[str, Any] = {field.name: row[field.name] for field in fields(kind)}
-    values |= {name: word(values[name]) for name, word in words.items() if values[name] is not None}
+def _record(kind: type[R], row: Sequence[Any]) -> R:
+    values: dict[str, Any] = {}
+    for name, (index, words) in FIELDS[kind].items():
+        value = row[index]
+        values[name] = value if value is None or words is None else words(value)
     return kind(**values)
 
 
-def _closed_sets(kind: type) -> Mapping[str, type[StrEnum]]:
-    """The fields whose text is one word of a closed set."""
-    return {
-        name: choice
-        for name, hint in get_type_hints(kind).items()
-        for choice in (get_args(hint) or (hint,))
-        if isinstance(choice, type) and issubclass(choice, StrEnum)
-    }
+def _fields(kind: type) -> dict[str, tuple[int, type[StrEnum] | None]]:
+    """Each field of a record: where in a row it stands, and the closed set that its text is one word of, if any."""
+    hints, columns = get_type_hints(kind), [column.name for column in TABLES[kind].columns]
+    return {field.name: (columns.index(field.name), _closed_set(hints[field.name])) for field in fields(kind)}
 
 
-WORDS = {kind: _closed_sets(kind) for kind in TABLES}
+def _closed_set(hint: Any) -> type[StrEnum] | None:
+    choices = get_args(hint) or (hint,)
+    return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, StrEnum)), None)
+
+
+FIELDS = {kind: _fields(kind) for kind in TABLES}

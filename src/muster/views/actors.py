@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from muster.errors import Unauthenticated
-from muster.model.actor import OPERATOR, Actor, ActorKind
+from muster.model.actor import Actor, ActorKind
 from muster.model.agent import Agent, AgentStatus, Wanted
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.server import Server, ServerState
@@ -72,8 +72,6 @@ def seat(tx: Reading, actor: Actor, agent: AgentId) -> Seat:
 def authenticated(tx: Reading, actor: Actor, kind: ActorKind, id: str, generation: int) -> Actor:
     """The actor that a genuine token stands for, while what it stands for lives. Raises Unauthenticated."""
     match kind:
-        case ActorKind.OPERATOR:
-            return OPERATOR
         case ActorKind.AGENT:
             agent = tx.find(Agent, id=id)
             if agent is not None and agent.wanted is Wanted.RUNNING:

@@ -1,0 +1,189 @@
+"""SQL that SQLAlchemy draws once for each shape, and the driver runs ever after.
+
+Drawing, hashing and running a statement through SQLAlchemy takes thirty times as long as SQLite takes for it, and
+there is one writer. So the text is kept: a shape is a table, the columns that are asked for and how, never a value.
+Above this module: records, journal and requests, which know what they look for. It knows no record.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final  # Any: values of columns, and SQLAlchemy's statements
+
+from sqlalchemy import BindParameter, Connection, CursorResult, Table, bindparam, false, func, select, text
+from sqlalchemy.sql import ColumnElement
+
+from muster.store import dialects
+
+Where = Mapping[str, object]
+Shape = tuple[tuple[str, str, int], ...]
+Converter = Callable[[Any], Any]
+WHICH = "which_id"
+SET: Final = object()
+"""In a `Where`: anything but nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """In a `Where`: less than this."""
+
+    limit: object
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    limit: object
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Text with marks; `names` says whose value each mark takes, `binders` how the value is stored."""
+
+    text: str
+    names: tuple[str, ...]
+    binders: tuple[Converter | None, ...]
+
+    def run(self, connection: Connection, values: Sequence[object]) -> CursorResult[Any]:
+        bound = zip(self.binders, values, strict=True)
+        stored = tuple([value if bind is None else bind(value) for bind, value in bound])
+        return connection.exec_driver_sql(self.text, stored)
+
+    def followed_by(self, clause: str) -> "Statement":
+        """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
+        return Statement(text=self.text + clause, names=(*self.names, clause), binders=(*self.binders, None))
+
+
+def rows(
+    connection: Connection, table: Table, where: Where, *, limit: int | None = None, newest_first: bool = False
+) -> Sequence[Sequence[Any]]:
+    """Whole rows, in the order of the table's first column.
+
+    In `where`, a tuple or list as value means "one of these", None means "not set", SET the opposite.
+    """
+    shape, values = _read(where)
+    statement = _drawn_select(table, shape, newest_first=newest_first, limited=limit is not None)
+    found = statement.run(connection, values if limit is None else [*values, limit]).fetchall()
+    readers = _readers(table)
+    return [[value if read is None else read(value) for read, value in zip(readers, row, strict=True)] for row in found]
+
+
+def count(connection: Connection, table: Table, where: Where) -> int:
+    shape, values = _read(where)
+    number: int = _drawn_sum(table, None, shape).run(connection, values).scalar_one()
+    return number
+
+
+def total(connection: Connection, table: Table, column: str, where: Where) -> int:
+    """The sum of a column of whole numbers; 0 where there is no row."""
+    shape, values = _read(where)
+    number: int = _drawn_sum(table, column, shape).run(connection, values).scalar_one()
+    return number
+
+
+def insert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
+    statement = _drawn_insert(table, tuple(values))
+    statement.run(connection, [values[name] for name in statement.names])
+
+
+def update(connection: Connection, table: Table, id: str, values: Mapping[str, object]) -> int:
+    """Write over the row with this id. Returns how many there were."""
+    statement = _drawn_update(table, tuple(values))
+    return statement.run(connection, [id if name == WHICH else values[name] for name in statement.names]).rowcount
+
+
+def delete(connection: Connection, table: Table, where: Where) -> None:
+    shape, values = _read(where)
+    _drawn_delete(table, shape).run(connection, values)
+
+
+@lru_cache
+def _readers(table: Table) -> tuple[Converter | None, ...]:
+    """What makes of each column's stored value the one that was given."""
+    return tuple(column.type.result_processor(dialects.DIALECT, None) for column in table.columns)
+
+
+def _read(where: Where) -> tuple[Shape, list[object]]:
+    """The shape, and the values that stand in it."""
+    shape: list[tuple[str, str, int]] = []
+    values: list[object] = []
+    for name, value in where.items():
+        match value:
+            case None:
+                shape.append((name, "none", 0))
+            case _ if value is SET:
+                shape.append((name, "set", 0))
+            case tuple() | list():
+                shape.append((name, "among", len(value)))
+                values.extend(value)
+            case Below(limit) | Above(limit):
+                shape.append((name, type(value).__name__, 1))
+                values.append(limit)
+            case _:
+                shape.append((name, "is", 1))
+                values.append(value)
+    return tuple(shape), values
+
+
+def _conditions(table: Table, shape: Shape) -> list[ColumnElement[bool]]:
+    return [
+        _condition(table.c[name], how, [_mark(f"{name}_{place}_{n}", table.c[name]) for n in range(number)])
+        for place, (name, how, number) in enumerate(shape)
+    ]
+
+
+def _condition(column: ColumnElement[Any], how: str, marks: list[BindParameter[Any]]) -> ColumnElement[bool]:
+    match how:
+        case "none":
+            return column.is_(None)
+        case "set":
+            return column.is_not(None)
+        case "among":
+            return column.in_(marks) if marks else false()
+        case "Below":
+            return column < marks[0]
+        case "Above":
+            return column > marks[0]
+    return column == marks[0]
+
+
+def _mark(name: str, column: ColumnElement[Any]) -> BindParameter[Any]:
+    return bindparam(name, type_=column.type)
+
+
+@lru_cache(maxsize=1024)
+def _drawn_select(table: Table, shape: Shape, *, newest_first: bool, limited: bool) -> Statement:
+    key = table.columns[0]
+    drawn = select(table).where(*_conditions(table, shape)).order_by(key.desc() if newest_first else key)
+    return _compiled(drawn).followed_by(" LIMIT ?") if limited else _compiled(drawn)
+
+
+@lru_cache(maxsize=1024)
+def _drawn_sum(table: Table, column: str | None, shape: Shape) -> Statement:
+    """Of a column, or how many rows there are."""
+    what = func.count() if column is None else func.coalesce(func.sum(table.c[column]), text("0"))
+    return _compiled(select(what).select_from(table).where(*_conditions(table, shape)))
+
+
+@lru_cache(maxsize=1024)
+def _drawn_delete(table: Table, shape: Shape) -> Statement:
+    return _compiled(table.delete().where(*_conditions(table, shape)))
+
+
+@lru_cache
+def _drawn_insert(table: Table, names: tuple[str, ...]) -> Statement:
+    return _compiled(table.insert(), names)
+
+
+@lru_cache
+def _drawn_update(table: Table, names: tuple[str, ...]) -> Statement:
+    return _compiled(table.update().where(table.c.id == bindparam(WHICH)), names)
+
+
+def _compiled(drawn: Any, names: tuple[str, ...] | None = None) -> Statement:
+    compiled = drawn.compile(dialect=dialects.DIALECT, column_keys=names)
+    places = tuple(compiled.positiontup)
+    return Statement(
+        text=str(compiled),
+        names=places,
+        binders=tuple(compiled.binds[name].type.bind_processor(dialects.DIALECT) for name in places),
+    )

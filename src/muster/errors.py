@@ -123,6 +123,14 @@ class UnknownSetting(InvalidInput):
     next = "Correct {key} in {where} and start again."
 
 
+class ConfigurationBroken(InvalidInput):
+    """A configuration file of OpenCode's that cannot be edited as it stands."""
+
+    code = "configuration_broken"
+    says = "{file}, line {line}: {why}."
+    next = "Mend that line and run the command again; nothing was changed."
+
+
 class NotFound(InvalidInput):
     code = "not_found"
     says = "There is no {kind} {id}."

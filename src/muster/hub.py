@@ -29,6 +29,7 @@ from muster.facts import readers
 from muster.home import Home
 from muster.hosts.contract import Host, ServerWish
 from muster.hosts.opencode.host import OpenCodeHost
+from muster.installation.init import renew_bridge
 from muster.model.actor import SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.server import Server, StopReason
@@ -79,6 +80,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
         stack.enter_context(home.locked())
         # From here on a signal is a wish to stop and no sudden death, also while the parts are being built.
         signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
+        renew_bridge(home)
         keyring = Keyring.at(home.key)
         sockets = stack.enter_context(listening(port))
         database = stack.enter_context(open_database(home.database, _now))

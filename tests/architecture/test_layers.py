@@ -33,13 +33,15 @@ ALLOWED: dict[str, set[str]] = {
     "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers"},  # the readers: decision 0002
     "home": {"errors"},
     "checkpoints": set(),  # where a crash test lets the hub die
+    "replacing": {"errors"},
+    "installation": {"errors", "home", "hosts", "replacing"},  # decision 0004
     "visible": set(),  # one function for every terminal, log and prompt
     "reconcilers": {"errors", "model", "config", "engine", "prompts", "hosts", "git", "checkpoints"},
     "surfaces": SURFACE | {"surfaces.toolkits"},
     "surfaces.client": SURFACE,
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
-    "surfaces.cli": SCREEN | {"hub"},
+    "surfaces.cli": SCREEN | {"hub", "installation"},
     "surfaces.tui": SCREEN,
     "hub": EVERYTHING,
 }

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from e2e.programs import MUSTER, WITHIN_SECONDS, Machine, machine, until
+from muster.hosts.opencode.environment import BRIDGE
 
 
 def hub_of(on: Machine) -> psutil.Process:
@@ -33,6 +34,16 @@ def test_up_answers_with_the_url_of_a_hub_in_a_session_of_its_own_and_down_ends_
         assert not hub.is_running() or hub.status() == psutil.STATUS_ZOMBIE
         assert on.muster("down").code == 0
         assert on.muster("status", "--json").error["code"] == "no_hub"
+
+
+def test_hub_renews_the_bridge_that_init_has_put_into_the_state_folder(tmp_path: Path) -> None:
+    with machine(tmp_path) as on:
+        on.muster("up")
+        on.muster("down")
+        assert not (on.home / "bridge.js").exists()
+        (on.home / "bridge.js").write_text("an older one")
+        on.muster("up")
+        assert (on.home / "bridge.js").read_bytes() == BRIDGE.read_bytes()
 
 
 def test_second_hub_on_a_state_folder_is_a_conflict_that_names_the_first(tmp_path: Path) -> None:

@@ -34,8 +34,14 @@ def managed_sources() -> Iterator[Source]:
     yield from filter(_exists, map(_config, _pair(MANAGED)))
 
 
+def global_folder(env: Mapping[str, str]) -> Path:
+    """The user's own configuration: read whatever OPENCODE_CONFIG and OPENCODE_CONFIG_DIR say."""
+    settings = env.get("XDG_CONFIG_HOME")
+    return (Path(settings) if settings else _home(env) / ".config") / "opencode"
+
+
 def _plain_configs(directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    settings = _global_folder(env)
+    settings = global_folder(env)
     yield from (settings / "config.json", *_pair(settings))
     if own := env.get("OPENCODE_CONFIG"):
         yield directory / own
@@ -44,7 +50,7 @@ def _plain_configs(directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _folders(directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    yield _global_folder(env)
+    yield global_folder(env)
     if not env.get("OPENCODE_DISABLE_PROJECT_CONFIG"):
         yield from (above / ".opencode" for above in _upwards(directory))
     yield _home(env) / ".opencode"
@@ -95,8 +101,3 @@ def _exists(source: Source) -> bool:
 
 def _home(env: Mapping[str, str]) -> Path:
     return Path(env["HOME"]) if env.get("HOME") else Path.home()
-
-
-def _global_folder(env: Mapping[str, str]) -> Path:
-    settings = env.get("XDG_CONFIG_HOME")
-    return (Path(settings) if settings else _home(env) / ".config") / "opencode"

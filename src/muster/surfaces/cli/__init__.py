@@ -24,6 +24,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "down": lambda: import_module("muster.surfaces.cli.daemon"),
     "serve": lambda: import_module("muster.surfaces.cli.daemon"),
     "status": lambda: import_module("muster.surfaces.cli.daemon"),
+    "init": lambda: import_module("muster.surfaces.cli.init"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
     "agents": lambda: import_module("muster.surfaces.cli.agents"),
     "inspect": lambda: import_module("muster.surfaces.cli.inspection"),

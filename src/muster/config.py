@@ -39,7 +39,8 @@ def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53) -> A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    port: int = _setting(4747, "The hub's port; 0 = any free one.", most=65535)
+    port: int = _setting(4747, "The hub's port; 0 = any free one, as where another program has 4747.", most=65535)
+    hub_idle_minutes: float = _setting(30.0, "After this long without use or work the hub goes to sleep; 0 = never.")
     opencode: str = _setting("", "Path of the opencode program; empty = the one on PATH.")
     max_agents: int = _setting(50, "Agents starting or working at once, in all; 0 = no limit.")
     max_agents_per_fleet: int = _setting(0, "The same, of one fleet; 0 = no limit.")
@@ -88,10 +89,12 @@ def _checked(key: str, value: object, where: str) -> object:
     if setting is None:
         raise UnknownSetting(where=where, key=key, why="there is no such setting")
     expected = type(setting.default)
+    if expected is float and type(value) is int:
+        value = float(value)
     if type(value) is not expected:
         raise UnknownSetting(where=where, key=key, why=f"expected {expected.__name__}, got {value!r}")
     least, most = setting.metadata["least"], setting.metadata["most"]
-    if isinstance(value, int) and not least <= value <= most:
+    if isinstance(value, int | float) and not least <= value <= most:
         raise UnknownSetting(where=where, key=key, why=f"must be {least} to {most}, got {value}")
     return value
 
@@ -99,6 +102,8 @@ def _checked(key: str, value: object, where: str) -> object:
 def _parsed(key: str, value: str) -> object:
     """The environment knows only text: digits become the number that the setting wants."""
     default = getattr(Settings(), key, None)
+    if isinstance(default, float) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", value):
+        return float(value)
     return int(value) if isinstance(default, int) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 

@@ -199,7 +199,7 @@ class Stale(Conflict):
 class HubRunning(Conflict):
     code = "hub_running"
     says = "A hub already runs on {home} (pid {pid}, {url})."
-    next = "Use that one, end it with `muster down`, or set MUSTER_HOME to another folder."
+    next = "Use that one, end it with `muster down`, or set MUSTER_HOME to another folder.{unwatched}"
 
 
 class PortTaken(Conflict):
@@ -229,6 +229,14 @@ class HubWillNotStart(Unavailable):
     code = "hub_will_not_start"
     says = "The hub did not start: {why}"
     next = "Read {log}, or run `muster serve` to see it happen."
+
+
+class HubGaveUp(Unavailable):
+    """It died so often that its watcher let it be."""
+
+    code = "hub_gave_up"
+    says = "The hub was started again {restarts} times and died each time (last: {ended})."
+    next = "Read {log}, then `muster up`."
 
 
 class DatabaseFromTheFuture(Unavailable):

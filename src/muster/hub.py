@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from types import ModuleType
 
 import anyio
+import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
 
@@ -26,10 +27,11 @@ from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import MusterError
 from muster.facts import readers
-from muster.home import Home
+from muster.home import Announcement, Home
 from muster.hosts.contract import Host, ServerWish
 from muster.hosts.opencode.host import OpenCodeHost
 from muster.installation.init import renew_bridge
+from muster.logs import bound_all
 from muster.model.actor import SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.server import Server, StopReason
@@ -45,13 +47,18 @@ from muster.surfaces.mcp import McpDoor
 from muster.surfaces.sockets import listening
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
+from muster.surfaces.use import Use
 from muster.verbs import Catalog
+from muster.views import hub as hub_views
 from muster.views import servers as server_views
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 2.5  # for all host servers together; `muster down` promises three in all
 GRACE_SECONDS = 1  # for answers that are being written
+LOGS_SECONDS = 20.0  # between two looks at how large the logs are
+IDLE_LOOK_SECONDS = 30.0
+LATE_SECONDS = 0.05  # in which whoever read hub.json before it said `asleep` has come
 CHATTY = ("alembic", "httpx2", "httpcore2", "mcp", "sse_starlette", "uvicorn")
 
 
@@ -63,17 +70,17 @@ def run(port: int | None = None) -> None:
     settings = config.load()
     home = Home(folder=config.state_folder())
     host = OpenCodeHost(program=settings.opencode or None)
-    chosen = settings.port if port is None else port
     try:
-        anyio.run(partial(serve, home, host, settings, port=chosen), backend_options={"use_uvloop": True})
+        anyio.run(partial(serve, home, host, settings, port=port), backend_options={"use_uvloop": True})
     except* MusterError as group:
         raise group.exceptions[0] from None
 
 
-async def serve(home: Home, host: Host, settings: config.Settings, *, port: int) -> None:
-    """Be the hub of a state folder, until told to stop.
+async def serve(home: Home, host: Host, settings: config.Settings, *, port: int | None) -> None:
+    """Be the hub of a state folder, until told to stop or without use and work for long.
 
-    Raises HubRunning, PortTaken, StateNotWritable, or what is wrong with the database.
+    Without a `port` that of the settings is taken. Raises HubRunning, PortTaken, StateNotWritable, or what is wrong
+    with the database.
     """
     home.prepare()
     async with AsyncExitStack() as stack:
@@ -82,19 +89,52 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int)
         signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
         renew_bridge(home)
         keyring = Keyring.at(home.key)
-        sockets = stack.enter_context(listening(port))
+        sockets = stack.enter_context(_sockets(port, settings))
         database = stack.enter_context(open_database(home.database, _now))
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
         engine = Engine(database, Catalog(_verb_modules()), readers(host, connections))
         reconcilers = _reconcilers(engine, connections, host, settings)
-        async with _web(home, engine, keyring, sockets), _at_work(reconcilers):
-            with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()):
-                log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
-                await anext(aiter(signals))
+        async with _web(home, engine, keyring, sockets) as use:
+            with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()) as announcement:
+                async with _at_work(reconcilers, home), anyio.create_task_group() as tasks:
+                    log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
+                    tasks.start_soon(_end_when_told, signals, tasks.cancel_scope)
+                    await _idle(engine, use, settings.hub_idle_minutes * 60, announcement)
+                    tasks.cancel_scope.cancel()
             engine.close()
         await _stop_servers(engine, connections)
     log.info("hub.stopped")
+
+
+def _sockets(port: int | None, settings: config.Settings) -> AbstractContextManager[list[socket.socket]]:
+    """Where nobody chose a port, another program's having it is no reason to be no hub."""
+    if port is not None:
+        return listening(port)
+    return listening(settings.port, or_any=settings.port == config.Settings().port)
+
+
+async def _end_when_told(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
+    await anext(signals)
+    scope.cancel()
+
+
+async def _idle(engine: Engine, use: Use, seconds: float, announcement: Announcement) -> None:
+    """Return once nobody has used the hub, and nothing was to do, for so long, and hub.json says so. Never for 0."""
+    if not seconds:
+        await anyio.sleep_forever()
+    while True:
+        await anyio.sleep(min(seconds / 4, IDLE_LOOK_SECONDS))
+        if await engine.query(hub_views.occupied, SYSTEM):
+            use.touch()
+        elif use.idle_seconds >= seconds:
+            before = use.requests
+            announcement.asleep()
+            await anyio.sleep(LATE_SECONDS)
+            if use.requests == before:
+                log.info("hub.asleep idle_seconds=%.0f", use.idle_seconds)
+                return
+            announcement.awake()
 
 
 def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:
@@ -107,12 +147,19 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
 
 
 @asynccontextmanager
-async def _at_work(reconcilers: list[Reconciler]) -> AsyncIterator[None]:
+async def _at_work(reconcilers: list[Reconciler], home: Home) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_keep_logs_bounded, home)
         for reconciler in reconcilers:
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()
+
+
+async def _keep_logs_bounded(home: Home) -> None:
+    while True:
+        await anyio.to_thread.run_sync(bound_all, home.logs)
+        await anyio.sleep(LOGS_SECONDS)
 
 
 async def _stop_servers(engine: Engine, connections: Connections) -> None:
@@ -143,7 +190,7 @@ class _WebServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socket.socket]) -> AsyncIterator[None]:
+async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socket.socket]) -> AsyncIterator[Use]:
     """The web surface, answering from the first line of the block to its end."""
     mcp = McpDoor(engine, {MESH.name: MESH})
     bridge = BridgeDoor(engine, MESH, keyring, home.folder)
@@ -155,7 +202,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
             answering.set()
             yield
 
-    app = application(engine, keyring, [mcp.route, *bridge.routes], lifespan)
+    app = Use(application(engine, keyring, [mcp.route, *bridge.routes], lifespan))
     server = _WebServer(
         uvicorn.Config(
             app,
@@ -169,7 +216,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(server.serve, sockets=sockets))
         await answering.wait()
-        yield
+        yield app
         server.should_exit = True
 
 

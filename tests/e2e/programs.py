@@ -62,11 +62,23 @@ class Machine:
         )
         return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 
+    @property
+    def hub(self) -> psutil.Process:
+        return psutil.Process(self.hub_json["pid"])
+
+    @property
+    def watcher(self) -> psutil.Process:
+        return psutil.Process(json.loads((self.home / "watcher.json").read_text())["pid"])
+
+    @property
+    def log(self) -> str:
+        return (self.home / "logs" / "hub.log").read_text()
+
     def kill_hub(self) -> None:
-        """As a power cut would: hub.json stays behind."""
-        hub = psutil.Process(self.hub_json["pid"])
-        hub.kill()
-        _wait(hub)
+        """As a power cut would: the watcher dies too, and hub.json stays behind."""
+        for process in (self.watcher, self.hub):
+            process.kill()
+            _wait(process)
 
 
 @contextmanager
@@ -84,8 +96,9 @@ def machine(folder: Path) -> Iterator[Machine]:
     try:
         yield made
     finally:
-        if (made.home / "hub.json").exists():
-            _end(made.hub_json["pid"])
+        for file in (made.home / "watcher.json", made.home / "hub.json"):
+            if file.exists():
+                _end(json.loads(file.read_text()).get("pid"))
 
 
 def until(true: Any, seconds: float = WITHIN_SECONDS) -> None:
@@ -95,8 +108,8 @@ def until(true: Any, seconds: float = WITHIN_SECONDS) -> None:
         time.sleep(0.02)
 
 
-def _end(pid: int) -> None:
-    if psutil.pid_exists(pid) and "muster" in " ".join(psutil.Process(pid).cmdline()):
+def _end(pid: int | None) -> None:
+    if pid is not None and psutil.pid_exists(pid) and "muster" in " ".join(psutil.Process(pid).cmdline()):
         hub = psutil.Process(pid)
         hub.send_signal(signal.SIGTERM)
         _wait(hub)

@@ -4,27 +4,24 @@ import os
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from e2e.programs import MUSTER, WITHIN_SECONDS, Machine, machine, until
+from e2e.programs import MUSTER, WITHIN_SECONDS, machine, until
 from muster.hosts.opencode.environment import BRIDGE
-
-
-def hub_of(on: Machine) -> psutil.Process:
-    return psutil.Process(on.hub_json["pid"])
 
 
 def test_up_answers_with_the_url_of_a_hub_in_a_session_of_its_own_and_down_ends_it(tmp_path: Path) -> None:
     with machine(tmp_path) as on:
         up = on.muster("up")
-        hub, told = hub_of(on), on.hub_json
+        hub, told = on.hub, on.hub_json
         status = on.muster("status")
 
         assert (up.code, up.out, up.err) == (0, f"{told['url']}\n", "")
-        assert (os.getsid(hub.pid), hub.cwd()) == (hub.pid, str(on.home))
+        assert (os.getsid(hub.pid), hub.cwd()) == (on.watcher.pid, str(on.home))
         assert (status.code, told["url"] in status.out) == (0, True)
         assert told["token"] not in up.out + status.out + " ".join(hub.cmdline())
 
@@ -53,7 +50,8 @@ def test_second_hub_on_a_state_folder_is_a_conflict_that_names_the_first(tmp_pat
         for words in (["up"], ["serve"], ["serve", "--port", "0"]):
             refused = on.muster(*words, "--json")
             assert (refused.code, refused.out, refused.error["code"]) == (4, "", "hub_running")
-            assert refused.error["facts"] == {"home": str(on.home), "pid": told["pid"], "url": told["url"]}
+            facts = refused.error["facts"]
+            assert (facts["home"], facts["pid"], facts["url"]) == (str(on.home), told["pid"], told["url"])
         assert on.hub_json == told
 
 
@@ -65,6 +63,19 @@ def test_port_that_is_taken_is_said_by_up_as_by_serve(tmp_path: Path) -> None:
             assert (refused.code, refused.out, refused.error["code"]) == (4, "", "port_taken")
             assert refused.error["facts"]["port"] == int(port)
         assert on.muster("status").code == 5
+
+
+def test_port_that_nobody_chose_and_another_program_has_is_no_obstacle_and_is_said(tmp_path: Path) -> None:
+    with machine(tmp_path) as on, socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # whoever has it already does as well
+            taken.bind(("127.0.0.1", 4747))
+            taken.listen()
+        del on.env["MUSTER_CFG_PORT"]
+        up = on.muster("up", "--json")
+        assert (up.code, up.json["url"] != "http://127.0.0.1:4747") == (0, True)
+        assert "another program has port 4747" in up.err
+        assert on.muster("status").code == 0
 
 
 def test_wrong_setting_stops_the_start_and_is_named(tmp_path: Path) -> None:
@@ -100,7 +111,7 @@ def test_stale_hub_file_misleads_nobody_and_ends_no_stranger(tmp_path: Path) -> 
 def test_hub_that_an_agent_would_start_carries_nothing_of_the_agent(tmp_path: Path) -> None:
     with machine(tmp_path) as on:
         on.muster("up", MUSTER_AGENT_TOKEN="secret", MUSTER_RUN="run_1", MUSTER_SERVER="srv_1", PROVIDER_KEY="kept")
-        given = hub_of(on).environ()
+        given = on.hub.environ()
         assert {name for name in given if name.startswith("MUSTER_")} == {"MUSTER_HOME", "MUSTER_CFG_PORT"}
         assert given["PROVIDER_KEY"] == "kept"
 

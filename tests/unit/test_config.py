@@ -57,6 +57,18 @@ def test_wrong_setting_in_the_environment_is_named(tmp_path, value):
     assert caught.value.facts["where"] == "the environment (MUSTER_CFG_PORT)"
 
 
+@pytest.mark.parametrize("value", ["", "x", "-1", "1e3", "nan", "true"])
+def test_duration_that_is_no_number_is_named(tmp_path, value):
+    with refused("bad_setting"):
+        settings(tmp_path, MUSTER_CFG_HUB_IDLE_MINUTES=value)
+
+
+def test_duration_may_be_whole_or_not(tmp_path):
+    assert settings(tmp_path, "hub_idle_minutes = 0").hub_idle_minutes == 0.0
+    assert settings(tmp_path, "hub_idle_minutes = 0.5").hub_idle_minutes == 0.5
+    assert settings(tmp_path, MUSTER_CFG_HUB_IDLE_MINUTES="1.5").hub_idle_minutes == 1.5
+
+
 def test_setting_that_does_not_exist_is_refused_in_the_environment_too(tmp_path):
     with refused("bad_setting"):
         settings(tmp_path, MUSTER_CFG_PROT="1")

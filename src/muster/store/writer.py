@@ -124,9 +124,9 @@ class Writer:
             for job in group:
                 job.refuse(refusal)
         else:
+            self._committed(head)  # first: whoever hears "ok" finds the journal's head where it belongs
             for job in group:
                 job.answer()
-            self._committed(head)
 
 
 def _translated(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ name, and hub.json is read again for every new connection, so a hub that was sta
 import json
 import os
 import select
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from typing import Any  # arguments and answers are JSON
 from urllib.parse import quote, urlencode, urlsplit
 
 from muster.config import state_folder
-from muster.errors import Broken, Denied, MusterError, NoHub, Unavailable, tree
+from muster.errors import Broken, Denied, HubRunning, MusterError, NoHub, Unavailable, tree
+from muster.home import Home
 
 Json = dict[str, Any]
 
@@ -53,18 +55,22 @@ class _WentAway(Exception):
 class Hub:
     """A hub as one caller sees it. Threads may share it; connections are kept for the next call until `close`."""
 
-    def __init__(self, home: Path, token: str | None) -> None:
-        """Without a `token` calls are made with the operator's, as hub.json has it."""
+    def __init__(self, home: Path, token: str | None, *, wakes: bool = False) -> None:
+        """Without a `token` calls are made with the operator's, as hub.json has it. `wakes` starts one that sleeps."""
         self.home = home
         self._token = token
+        self._wakes = wakes
         self._idle: list[HTTPConnection] = []
 
     @classmethod
     def find(cls, home: Path | None = None, *, environment: Mapping[str, str] | None = None) -> "Hub":
-        """The hub of a state folder, spoken to as whoever the environment says. Raises NoHub, Denied."""
+        """The hub of a state folder, spoken to as whoever the environment says. Raises NoHub, Denied.
+
+        One that went to sleep for want of use is started again, as `muster up` would.
+        """
         environment = os.environ if environment is None else environment
         folder = home or _folder(environment)
-        hub = cls(folder, _token(environment))
+        hub = cls(folder, _token(environment), wakes="MUSTER_SERVER" not in environment)
         hub.address()
         return hub
 
@@ -84,7 +90,12 @@ class Hub:
 
     def address(self) -> Address:
         """Where the hub answers now. Raises NoHub."""
-        return Address.read(self.home)
+        try:
+            return Address.read(self.home)
+        except NoHub:
+            if not (self._wakes and Home(folder=self.home).is_asleep):
+                raise
+        return _woken(self.home)
 
     def call(self, verb: str, /, *, request_id: str | None = None, **arguments: Any) -> Json:
         """Do something. With a `request_id` a call that was cut off is sent again; it is done once all the same.
@@ -175,13 +186,49 @@ class Hub:
         return self._connect(seconds)
 
     def _connect(self, seconds: float) -> HTTPConnection:
-        url = urlsplit(self.address().url)
-        connection = HTTPConnection(url.hostname or "", url.port, timeout=seconds)
+        address = self.address()
         try:
-            connection.connect()
+            return _connected(address, seconds)
+        except OSError:
+            again = self.address()  # it may have gone to sleep at that very moment
+        try:
+            return _connected(again, seconds)
         except OSError as error:
             raise NoHub(home=str(self.home)) from error
-        return connection
+
+
+def _connected(address: Address, seconds: float) -> HTTPConnection:
+    url = urlsplit(address.url)
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=seconds)
+    connection.connect()
+    return connection
+
+
+def _woken(home: Path) -> Address:
+    """Start the hub that sleeps, and wait until it answers. Raises why it does not."""
+    import subprocess  # noqa: PLC0415 - 5 ms that are wanted only here
+
+    command = [sys.executable, "-P", "-m", "muster", "up", "--json"]
+    env = os.environ | {"MUSTER_HOME": str(home)}
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    error = _last_error(done.stderr) if done.returncode else None
+    if error is not None and error.code != HubRunning.code:  # else another one has woken it
+        raise error
+    deadline = time.monotonic() + RETURN_SECONDS
+    while True:
+        try:
+            return Address.read(home)
+        except NoHub:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
+
+
+def _last_error(said: bytes) -> MusterError:
+    try:
+        return rebuilt(json.loads(said.strip().splitlines()[-1])["error"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return Unavailable(why="The hub went to sleep, and could not be started again.")
 
 
 def rebuilt(told: Json, status: int = 500) -> MusterError:

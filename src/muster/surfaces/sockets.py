@@ -1,22 +1,38 @@
 """Where the hub listens: 127.0.0.1 and, where the machine has it, ::1, on one port. Never another address."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from muster.errors import PortTaken
 
+log = logging.getLogger(__name__)
+
 BACKLOG = 2048
 
 
 @contextmanager
-def listening(port: int) -> Iterator[list[socket.socket]]:
-    """Bound sockets; port 0 takes any free one. Raises PortTaken."""
+def listening(port: int, *, or_any: bool = False) -> Iterator[list[socket.socket]]:
+    """Bound sockets; port 0 takes any free one, `or_any` too where another program has this one. Raises PortTaken."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(_bound(socket.AF_INET, "127.0.0.1", port))]
-        if _has_ipv6_loopback():
-            sockets.append(stack.enter_context(_bound(socket.AF_INET6, "::1", sockets[0].getsockname()[1])))
+        try:
+            sockets = _both(stack, port)
+        except PortTaken as error:
+            if not or_any:
+                raise
+            log.warning("hub.port_taken port=%d: another program has it, so any free one is taken", error.facts["port"])
+            sockets = _both(stack, 0)
         yield sockets
+
+
+def _both(stack: ExitStack, port: int) -> list[socket.socket]:
+    first = _bound(socket.AF_INET, "127.0.0.1", port)
+    stack.enter_context(first)
+    if not _has_ipv6_loopback():
+        return [first]
+    second = stack.enter_context(_bound(socket.AF_INET6, "::1", first.getsockname()[1]))
+    return [first, second]
 
 
 def _has_ipv6_loopback() -> bool:

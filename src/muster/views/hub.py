@@ -9,7 +9,7 @@ from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
 from muster.store.records import Reading
-from muster.verbs import Member, Operator, view
+from muster.verbs import Member, Operator, System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,13 @@ def status(tx: Reading, actor: Actor) -> HubState:
         counts[agent_status(run)] = counts.get(agent_status(run), 0) + 1
     awake = tx.select(Server, state=(ServerState.STARTING, ServerState.READY))
     return HubState(version=__version__, agents=counts, servers=[_row(tx, server) for server in awake])
+
+
+@view(by=System)
+def occupied(tx: Reading, actor: Actor) -> bool:
+    """Whether there is something to do: an agent on the way, or a host server awake."""
+    agents = tx.count(Run, state=(RunState.QUEUED, *LIVE))
+    return bool(agents or tx.count(Server, state=(ServerState.STARTING, ServerState.READY)))
 
 
 def _row(tx: Reading, server: Server) -> ServerRow:

@@ -145,5 +145,6 @@ def _require_alive(child: subprocess.Popen[bytes], wish: ServerWish, offset: int
 
 def _said(wish: ServerWish, offset: int) -> bytes:
     with wish.log.open("rb") as log:
-        log.seek(offset)
+        if offset <= wish.log.stat().st_size:  # else it has begun anew meanwhile: logs are bounded
+            log.seek(offset)
         return log.read()

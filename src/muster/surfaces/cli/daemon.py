@@ -1,27 +1,16 @@
 """The hub as a process: started, ended, looked at."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from muster.config import state_folder
-from muster.errors import HubRunning, HubWillNotStart, MusterError, NoHub, Unavailable
+from muster import __version__, config
+from muster.errors import HubGaveUp, MusterError, NoHub, Unavailable
 from muster.home import Home
-from muster.surfaces.cli.output import Json, json_option, show
+from muster.surfaces.cli.launch import start, stop
+from muster.surfaces.cli.output import Json, json_option, note, show
 from muster.surfaces.cli.text import counts, table
-from muster.surfaces.client import Address, Hub, rebuilt
-
-START_SECONDS = 20.0
-STOP_SECONDS = 5.0
-LOOK_SECONDS = 0.03
-LOG_BYTES = 64 * 1024  # of the log's end, where the reason for a failed start stands
+from muster.surfaces.client import Address, Hub
 
 port_option = click.option("--port", type=click.IntRange(0, 65535), help="The hub's port; 0 takes any free one.")
 
@@ -40,26 +29,23 @@ def serve(*, port: int | None) -> None:
 @port_option
 @json_option
 def up(*, port: int | None, as_json: bool) -> None:
-    """Start the hub in the background and wait until it answers."""
-    home = Home(folder=state_folder())
-    home.prepare()
-    with home.locked():
-        pass  # nobody is the hub here, or this raises who is
-    log = home.logs / "hub.log"
-    address = _started(home, log, [] if port is None else ["--port", str(port)])
+    """Start the hub in the background, with a watcher that restarts it, and wait until it answers."""
+    home = Home(folder=config.state_folder())
+    address = start(home, [] if port is None else ["--port", str(port)])
+    if port is None and (taken := _port_not_had(address)):
+        note(f"note: another program has port {taken}; this hub answers on a free one")
     show({"url": address.url, "pid": address.pid}, as_json=as_json, text=lambda answer: str(answer["url"]))
 
 
 @click.command()
 @json_option
 def down(*, as_json: bool) -> None:
-    """End the hub and every process that it started. Agents at work go on at the next start."""
-    home = Home(folder=state_folder())
-    pid = _pid_of_the_hub(home)
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        _wait_until_gone(home, pid)
+    """End the hub, its watcher, and every process that they started. Agents at work go on at the next start."""
+    home = Home(folder=config.state_folder())
+    pid = stop(home)
+    if home.folder.is_dir():
+        with home.locked():
+            home.forget()
     answer = {"ended": pid is not None, "pid": pid}
     show(
         answer, as_json=as_json, text=lambda _: "No hub was running." if pid is None else f"The hub (pid {pid}) ended."
@@ -69,11 +55,45 @@ def down(*, as_json: bool) -> None:
 @click.command()
 @json_option
 def status(*, as_json: bool) -> None:
-    """Show the hub, its host servers, and the agents on the way."""
-    hub = Hub.find()
-    address = hub.address()
-    told = {"url": address.url, "pid": address.pid} | hub.ask("hub.status")
+    """Show the hub, its watcher and host servers, and the agents on the way. A hub that sleeps is not woken."""
+    home = Home(folder=config.state_folder())
+    if home.is_asleep:
+        told = {"asleep": True, "version": __version__}
+        show(
+            told, as_json=as_json, text=lambda _: "The hub sleeps: there was nothing to do. Whatever needs it wakes it."
+        )
+        return
+    try:
+        hub = Hub.find()
+        address = hub.address()
+        told = {"url": address.url, "pid": address.pid, "watcher": _watcher(home)} | hub.ask("hub.status")
+    except NoHub as error:
+        raise _why_there_is_none(home, error) from error
     show(told, as_json=as_json, text=lambda answer: _status_text(answer, address))
+
+
+def _port_not_had(address: Address) -> int | None:
+    """The port of the settings, where the hub could not have it."""
+    wanted = config.load().port
+    return wanted if wanted not in (0, urlsplit(address.url).port) else None
+
+
+def _watcher(home: Home) -> Json | None:
+    told = home.watcher() if home.is_watched else None
+    return None if told is None else {"pid": told.pid, "restarts": told.restarts, "ended": told.ended}
+
+
+def _why_there_is_none(home: Home, error: NoHub) -> MusterError:
+    told = home.watcher()
+    if told is not None and told.state == "gave_up":
+        return HubGaveUp(restarts=told.restarts, ended=_ending(told.ended), log=str(home.logs / "hub.log"))
+    if told is not None and home.is_watched:
+        return Unavailable(why=f"The hub died ({_ending(told.ended)}) and is being started again.")
+    return error
+
+
+def _ending(code: int | None) -> str:
+    return "never yet" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _status_text(answer: Json, address: Address) -> str:
@@ -85,98 +105,13 @@ def _status_text(answer: Json, address: Address) -> str:
         table(["SERVER", "HOST", "VERSION", "STATE", "PID", "AGENTS"], rows) if rows else "No host server is awake."
     )
     agents = counts(answer["agents"]) if answer["agents"] else "none on the way"
-    return f"hub     {address.url}  version {answer['version']}  pid {address.pid}\nagents  {agents}\n\n{servers}"
+    hub = f"hub      {address.url}  version {answer['version']}  pid {address.pid}"
+    return f"{hub}\nwatcher  {_watcher_text(answer['watcher'])}\nagents   {agents}\n\n{servers}"
 
 
-# ── starting ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _started(home: Home, log: Path, options: list[str]) -> Address:
-    """Start `muster serve` in a session of its own; its output goes to a file, which outlives whoever reads it."""
-    with log.open("ab") as output:
-        begun = output.tell()
-        process = subprocess.Popen(
-            # -P: a folder called muster where the caller stands is not our package.
-            [sys.executable, "-P", "-m", "muster", "serve", "--json", *options],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=home.folder,
-            env=_environment(home),
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(NoHub):
-            address = Address.read(home.folder)  # written once the hub answers
-            if address.pid == process.pid:
-                return address
-        time.sleep(LOOK_SECONDS)
-    process.terminate()
-    raise _reason(log, begun)
-
-
-def _environment(home: Home) -> dict[str, str]:
-    """The caller's, without who the caller is: a hub that carried an agent's run would end with it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
-    settings = {name: value for name, value in os.environ.items() if name.startswith("MUSTER_CFG_")}
-    return kept | settings | {"MUSTER_HOME": str(home.folder)}
-
-
-def _reason(log: Path, begun: int) -> MusterError:
-    """What the hub said last, as the error that it was."""
-    with log.open("rb") as file:
-        file.seek(max(begun, log.stat().st_size - LOG_BYTES))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    for line in reversed(lines):
-        with suppress(ValueError, KeyError, TypeError):
-            return rebuilt(json.loads(line)["error"])
-    said = lines[-1] if lines else f"it did not answer within {START_SECONDS:.0f} s"
-    return HubWillNotStart(why=said, log=str(log))
-
-
-# ── ending ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def _pid_of_the_hub(home: Home) -> int | None:
-    """The process that holds the state folder's lock; hub.json alone could name one of another life. None: nobody."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while not _is_free(home):
-        with suppress(NoHub):
-            pid = Address.read(home.folder).pid
-            if _is_muster(pid):
-                return pid
-        if time.monotonic() > deadline:
-            raise Unavailable(why=f"A hub holds {home.folder}, but hub.json does not say which process it is.")
-        time.sleep(LOOK_SECONDS)
-    return None
-
-
-def _wait_until_gone(home: Home, pid: int) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
-    while not (_is_free(home) and not _is_muster(pid)):
-        if time.monotonic() > deadline:
-            raise Unavailable(why=f"The hub (pid {pid}) was told to end, and still runs after {STOP_SECONDS:.0f} s.")
-        time.sleep(LOOK_SECONDS)
-
-
-def _is_free(home: Home) -> bool:
-    if not home.folder.is_dir():
-        return True
-    try:
-        with home.locked():
-            return True
-    except HubRunning:
-        return False
-
-
-def _is_muster(pid: int) -> bool:
-    """Whether that process lives and is a hub by its command line; one that nobody has reaped yet has none."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-        told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        words = told.stdout
-    return "muster" in words and "serve" in words
+def _watcher_text(told: Json | None) -> str:
+    if told is None:
+        return "none: nothing restarts this hub should it die (`muster up` starts one that is watched)"
+    if not told["restarts"]:
+        return f"pid {told['pid']}"
+    return f"pid {told['pid']}  restarted the hub {told['restarts']} times  (it ended last by {_ending(told['ended'])})"

@@ -49,6 +49,7 @@ class Settings:
     max_agents_per_provider: int = _setting(0, "The same, on one provider; 0 = no limit.")
     agents_per_server: int = _setting(32, "Agents that share one host server; 1 = a process for each.", least=1)
     directories_per_server: int = _setting(20, "Directories that one host server may have open.", least=1)
+    server_memory_mib: int = _setting(4096, "A host server that holds more is drained and replaced; 0 = no limit.")
     server_idle_seconds: int = _setting(120, "After this long without work a host server is ended.")
 
 

@@ -141,7 +141,7 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     tools = tuple(tool.name for tool in MESH.members_part())
     runs = RunsReconciler(engine, connections, tools=tools, clock=_now)
     idle = timedelta(seconds=settings.server_idle_seconds)
-    hosts = HostsReconciler(engine, connections, runs, idle=idle, clock=_now)
+    hosts = HostsReconciler(engine, connections, runs, idle=idle, memory_mib=settings.server_memory_mib, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     return [AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now), hosts, runs]
 

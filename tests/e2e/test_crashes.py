@@ -79,7 +79,7 @@ async def test_a_killed_host_server_is_replaced_and_its_sessions_go_on(tmp_path:
         fleet = await held_fleet(on)
 
         servers(on)[0].kill()
-        await on.rehearsal.held("gate", 2, within=40)  # both ask again, from where they were
+        await on.rehearsal.until(lambda request: request.step == 1, count=3, within=40)  # one asks again, alone
         on.rehearsal.release("gate")
         results = await on.wait(fleet)
 
@@ -105,22 +105,56 @@ async def test_stopping_the_hub_ends_every_process_and_the_next_start_goes_on(tm
         assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
 
 
-async def test_an_agent_is_given_up_when_its_host_server_died_three_times(tmp_path: Path) -> None:
+KILLER = HELD.replace(
+    "agents:",
+    """
+agents:
+  - name: killer
+    match: {text: You are killer}
+    steps: []
+    then: {call: {tool: bash, arguments: {command: "kill -9 $PPID", description: "end my host server"}}}
+""",
+)
+
+
+async def test_an_agent_that_kills_its_host_server_is_quarantined_and_its_neighbours_lose_nothing(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, KILLER) as on:
+        on.rehearsal.release("gate")
+        fleet = await on.spawn(agent("one"), agent("killer"), agent("two"))
+        one, killer, two = await on.wait(fleet)
+
+        assert [(result["status"], result["output"]) for result in (one, two)] == [("done", "answered")] * 2
+        assert (killer["status"], killer["error"].startswith("Quarantined")) == ("failed", True)
+        ended = await on.events("run.ended", fleet_id=fleet)
+        lost = [event["agent"] for event in ended if event["body"]["outcome"] == "failed"]
+        assert lost == [killer["agent_id"]]
+
+
+async def test_a_swollen_host_server_is_drained_and_replaced(tmp_path: Path) -> None:
     async with stage(tmp_path, HELD) as on:
         fleet = await held_fleet(on)
+        (swollen,) = servers(on)
+        await on.kill_hub()
+        await on.start_hub(server_memory_mib=int(swollen.memory_info().rss / 2**20 * 0.8))
 
-        killed: set[int] = set()
-        for deaths in range(1, 4):
-            await on.rehearsal.until(lambda request: request.step == 1, count=2 * deaths, within=40)
-            with anyio.fail_after(10):
-                while not (alive := [server for server in servers(on) if server.pid not in killed]):
-                    await anyio.sleep(0.05)
-            killed.add(alive[0].pid)
-            alive[0].kill()
-        results = await on.wait(fleet)
+        with anyio.fail_after(20):
+            while not await on.events("server.drained"):
+                await anyio.sleep(0.1)
+        (row,) = (await on.call("hub.status"))["servers"]
+        late = await on.spawn(agent("late"))
+        await on.rehearsal.held("gate", 3, within=40)
+        beside = len(servers(on))
+        on.rehearsal.release("gate")
+        results = await on.wait(fleet) + await on.wait(late)
+        with anyio.fail_after(20):
+            while swollen in on.processes():
+                await anyio.sleep(0.1)
 
-        assert {result["status"] for result in results} == {"failed"}
-        assert all("died 3 times" in result["error"] for result in results)
+        assert (row["pid"], row["swollen_mib"] > 0, beside) == (swollen.pid, True, 2)
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 3
+        assert len(on.chats()) == 6
 
 
 async def test_a_host_server_that_hangs_is_replaced_and_its_agents_go_on(tmp_path: Path) -> None:

@@ -123,10 +123,11 @@ async def at_work(
     ceilings: Ceilings = NO_CEILINGS,
     sharding: Sharding = ROOMY,
     idle: timedelta = timedelta(minutes=2),
+    memory_mib: int = 0,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
     runs = RunsReconciler(stage.engine, stage.connections, tools=(), clock=stage.clock)
-    hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, clock=stage.clock)
+    hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, memory_mib=memory_mib, clock=stage.clock)
     admission = AdmissionReconciler(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from muster.commands.endings import CUT_OUTCOMES, end_open_turn, end_run
 from muster.commands.failures import fail_run, said_before
-from muster.commands.placing import place
+from muster.commands.placing import Places
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -32,16 +32,16 @@ class Admission:
 def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding, host: str) -> Admission:
     """Give every queued run its place that is due and fits, first in, first out.
 
-    One that a ceiling holds back, or whose moment has not come, holds up no other.
+    One that a ceiling or its host server holds back, or whose moment has not come, holds up no other.
     """
-    queued = tx.select(Run, state=RunState.QUEUED)
+    places = Places(tx=tx, sharding=sharding, host=host)
+    queued = places.suspects_first(tx.select(Run, state=RunState.QUEUED))
     occupancy = Occupancy(tx.get(Agent, run.agent) for run in tx.select(Run, state=LIVE))
     admitted = 0
     for run in queued:
         agent = tx.get(Agent, run.agent)
-        if run.due_at <= tx.now and occupancy.admits(agent, ceilings):
+        if run.due_at <= tx.now and occupancy.admits(agent, ceilings) and places.give(run, agent):
             occupancy.take(agent)
-            place(tx, run, agent, sharding, host)
             admitted += 1
     waiting = [run.due_at for run in queued if run.due_at > tx.now]
     return Admission(admitted=admitted, next_due=min(waiting, default=None))

@@ -218,6 +218,10 @@ class Host(Protocol):
         """True where that very process still runs (pid and start time)."""
         ...
 
+    def memory_mib(self, process: ServerProcess) -> int:
+        """What that process holds; 0 where it is gone."""
+        ...
+
     def personas(self, directory: str) -> tuple[Persona, ...]:
         """The personas that may be asked for in a directory, from its files and the user's.
 

@@ -159,3 +159,12 @@ class ServerStopped(Event):
     generation: int
     why: str
     detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerDrained(Event):
+    """It holds more memory than it may: no new run is let in, and it is replaced once nothing runs on it."""
+
+    server: ServerId
+    generation: int
+    memory_mib: int

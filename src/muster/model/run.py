@@ -32,7 +32,8 @@ class Outcome(StrEnum):
 class Run:
     """`number` counts the runs of one agent from 1. `server` and `generation` say where it was placed.
 
-    It is not admitted before `due_at`. `output` is what was said in it, whole or not.
+    It is not admitted before `due_at`. `output` is what was said in it, whole or not. `lone_death`: its host server
+    died while no other run was on it.
     """
 
     id: RunId
@@ -49,6 +50,7 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     output: str | None = None
+    lone_death: bool = False
 
     @classmethod
     def queue(
@@ -74,6 +76,9 @@ class Run:
         self._require(RunState.QUEUED, RunState.STARTING, RunState.WORKING)
         run = replace(self, state=RunState.ENDED, outcome=outcome, error=error, output=output or None, ended_at=now)
         return run, RunEnded(fleet=self.fleet, agent=self.agent, run=self.id, outcome=outcome, error=error)
+
+    def die_alone(self) -> "Run":
+        return replace(self, lone_death=True)
 
     def _require(self, *states: RunState) -> None:
         if self.state not in states:

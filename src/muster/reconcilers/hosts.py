@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 import anyio
@@ -12,7 +12,7 @@ from muster.checkpoints import checkpoint
 from muster.commands import agents as agent_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
-from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown, MusterError, Stale
+from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown, MusterError
 from muster.hosts.contract import Hint
 from muster.model.actor import SYSTEM
 from muster.model.event import Entry
@@ -29,10 +29,11 @@ log = logging.getLogger(__name__)
 
 TEND_SECONDS = 2.0
 SILENT_SECONDS = 10.0  # so long unanswered, a server is taken for stuck
+SWOLLEN_BEYOND = 1.5  # times what it may hold: then nobody waits until its runs have ended
 
 
 class HostsReconciler(Reconciler):
-    """Also listens to each ready server, and passes on what its hints concern."""
+    """Also listens to each ready server, and passes on what its hints concern. `memory_mib`: 0 = no limit."""
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class HostsReconciler(Reconciler):
         runs: RunsReconciler,
         *,
         idle: timedelta,
+        memory_mib: int,
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__(engine)
         self._connections = connections
         self._runs = runs
         self._idle = idle
+        self._memory_mib = memory_mib
         self._clock = clock
         self._listening: dict[ServerId, tuple[int, anyio.CancelScope]] = {}
         self._silence = Silence()
@@ -80,37 +83,38 @@ class HostsReconciler(Reconciler):
         try:
             process = await host.start(self._connections.wish(server))
         except (HostMissing, HostVersionUnknown) as error:
-            await self._report_stop(server, StopReason.UNFIT, error.message)
+            await self._stop(server, StopReason.UNFIT, error.message)
             return
         except HostFailed as error:
-            await self._report_stop(server, StopReason.FAILED, error.message)
+            await self._stop(server, StopReason.FAILED, error.message)
             return
         checkpoint("server.ready:started")
-        try:
-            await self.engine.execute(
-                server_commands.ready,
-                SYSTEM,
-                server=server.id,
-                generation=server.generation,
-                pid=process.pid,
-                pid_started_at=process.started_at,
-                port=process.port,
-                version=process.version,
-            )
-        except Stale:
+        report = self.engine.execute(
+            server_commands.ready,
+            SYSTEM,
+            server=server.id,
+            generation=server.generation,
+            pid=process.pid,
+            pid_started_at=process.started_at,
+            port=process.port,
+            version=process.version,
+        )
+        if not await self._told(server, report):
             await host.stop(server.id)
 
     async def _tend(self, server: Server, idle_since: datetime | None) -> float | None:
         if not self._connections.host(server).alive(process_of(server)):
-            await self._report_stop(server, StopReason.LOST, "its process is gone")
+            await self._stop(server, StopReason.LOST, "its process is gone")
             return None
         if idle_since is not None and self._clock() - idle_since > self._idle:
             await self._retire(server)
             return None
         self._listen(server)
-        if idle_since is None and await self._is_silent(server):
-            await self._report_stop(server, StopReason.LOST, f"it did not answer for {SILENT_SECONDS:.0f} s")
+        at_work = idle_since is None
+        if at_work and await self._is_silent(server):
+            await self._stop(server, StopReason.LOST, f"it did not answer for {SILENT_SECONDS:.0f} s")
             return None
+        await self._weigh(server, at_work=at_work)
         return TEND_SECONDS
 
     async def _is_silent(self, server: Server) -> bool:
@@ -118,17 +122,16 @@ class HostsReconciler(Reconciler):
         connection = await self._connections.to(server)
         return await self._silence.seconds(server, connection.healthy) >= SILENT_SECONDS
 
-    async def _retire(self, server: Server) -> None:
-        try:
-            await self.engine.execute(
-                server_commands.retire,
-                SYSTEM,
-                server=server.id,
-                generation=server.generation,
-                idle_since=self._clock() - self._idle,
-            )
-        except Conflict:
-            self.queue.add(server.id)
+    async def _weigh(self, server: Server, *, at_work: bool) -> None:
+        """Drain a server that holds too much, then replace it; at once where it would take the machine down."""
+        if not self._memory_mib:
+            return
+        held = self._connections.host(server).memory_mib(process_of(server))
+        drained = server.swollen_mib is not None
+        if (drained and not at_work) or held > SWOLLEN_BEYOND * self._memory_mib:
+            await self._stop(server, StopReason.SWOLLEN, f"it held {held} MiB, and may hold {self._memory_mib}")
+        elif not drained and held > self._memory_mib:
+            await self._drain(server, held)
 
     async def _end(self, server: Server) -> None:
         checkpoint("server.stop:reported")
@@ -139,19 +142,39 @@ class HostsReconciler(Reconciler):
         await self._connections.host(server).stop(server.id)
         checkpoint("server.stop:ended")
 
-    async def _report_stop(self, server: Server, why: StopReason, detail: str) -> None:
+    async def _retire(self, server: Server) -> None:
+        since = self._clock() - self._idle
+        report = self.engine.execute(
+            server_commands.retire, SYSTEM, server=server.id, generation=server.generation, idle_since=since
+        )
+        await self._told(server, report)
+
+    async def _drain(self, server: Server, held: int) -> None:
+        report = self.engine.execute(
+            server_commands.drain, SYSTEM, server=server.id, generation=server.generation, memory_mib=held
+        )
+        await self._told(server, report)
+
+    async def _stop(self, server: Server, why: StopReason, detail: str) -> None:
+        report = self.engine.execute(
+            server_commands.stop,
+            SYSTEM,
+            server=server.id,
+            generation=server.generation,
+            why=why,
+            detail=detail,
+            jitter=random.uniform(-1, 1),
+        )
+        await self._told(server, report)
+
+    async def _told(self, server: Server, report: Awaitable[None]) -> bool:
+        """Report; False, and another look, where the row has moved on meanwhile."""
         try:
-            await self.engine.execute(
-                server_commands.stop,
-                SYSTEM,
-                server=server.id,
-                generation=server.generation,
-                why=why,
-                detail=detail,
-                jitter=random.uniform(-1, 1),
-            )
-        except Stale:
+            await report
+        except Conflict:
             self.queue.add(server.id)
+            return False
+        return True
 
     def _listen(self, server: Server) -> None:
         generation, listener = self._listening.get(server.id, (0, None))

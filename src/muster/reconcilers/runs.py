@@ -154,7 +154,9 @@ class RunsReconciler(Reconciler):
         await connection.send(_wish(work))
         checkpoint("turn.send:sent")
         await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
-        return LOOK_SECONDS
+        return (
+            0.0 if work.turn.sends else LOOK_SECONDS
+        )  # what was sent before may stand answered: no hint tells of that
 
     async def _send_again(self, work: Work, connection: Connection, sight: Sight) -> float | None:
         sent_at = work.turn.sent_at

@@ -81,6 +81,11 @@ class Reading:
     def count(self, kind: type[R], **where: object) -> int:
         return statements.count(self._connection, TABLES[kind], where)
 
+    def last(self, kind: type[R], moment: str, **where: object) -> datetime | None:
+        """The latest of a field that holds a moment."""
+        found: datetime | None = statements.latest(self._connection, TABLES[kind], moment, where)
+        return found
+
     def events(self, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
         return journal.read(self._connection, after=after, limit=limit, fleet=fleet, agent=agent)
 

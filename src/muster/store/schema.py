@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any  # SQLAlchemy's own signature of process_* hands the dialect as Any
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +84,9 @@ servers = Table(
     Column("version", Utf8),
     Column("why", Utf8),
     Column("detail", Utf8),
+    Column("swollen_mib", Integer),
+    Column("shocks", Integer, nullable=False),
+    Column("shaken_in", Integer),
     Column("changed_at", Moment, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -135,6 +138,7 @@ runs = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("output", Utf8),
+    Column("lone_death", Boolean, nullable=False),
     Index("ix_runs_state", "state", "seq"),
     Index("ix_runs_server", "server", "generation"),
     sqlite_autoincrement=True,

@@ -80,6 +80,14 @@ def total(connection: Connection, table: Table, column: str, where: Where) -> in
     return number
 
 
+def latest(connection: Connection, table: Table, column: str, where: Where) -> Any:
+    """The greatest value of a column; None where there is none."""
+    shape, values = _read(where)
+    found = _drawn_latest(table, column, shape).run(connection, values).scalar_one()
+    read = table.c[column].type.result_processor(dialects.DIALECT, None)
+    return found if read is None else read(found)
+
+
 def insert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
     statement = _drawn_insert(table, tuple(values))
     statement.run(connection, [values[name] for name in statement.names])
@@ -162,6 +170,11 @@ def _drawn_sum(table: Table, column: str | None, shape: Shape) -> Statement:
     """Of a column, or how many rows there are."""
     what = func.count() if column is None else func.coalesce(func.sum(table.c[column]), text("0"))
     return _compiled(select(what).select_from(table).where(*_conditions(table, shape)))
+
+
+@lru_cache(maxsize=1024)
+def _drawn_latest(table: Table, column: str, shape: Shape) -> Statement:
+    return _compiled(select(func.max(table.c[column])).where(*_conditions(table, shape)))
 
 
 @lru_cache(maxsize=1024)

@@ -20,12 +20,15 @@ class Pong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRow:
+    """`swollen_mib`: the memory at which it was closed to new runs; it is replaced once nothing runs on it."""
+
     server_id: ServerId
     host: str
     version: str | None
     state: ServerState
     pid: int | None
     agents: int
+    swollen_mib: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,4 +71,5 @@ def _row(tx: Reading, server: Server) -> ServerRow:
         state=server.state,
         pid=server.pid,
         agents=tx.count(Run, server=server.id, state=LIVE),
+        swollen_mib=server.swollen_mib,
     )

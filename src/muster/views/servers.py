@@ -25,9 +25,7 @@ def get(tx: Reading, actor: Actor, server: ServerId) -> Occupied:
     row = tx.get(Server, server)
     if tx.count(Run, server=row.id, state=LIVE):
         return Occupied(server=row, idle_since=None)
-    newest = tx.select(Run, server=row.id, newest_first=True, limit=1)
-    moments = [row.changed_at, *(run.ended_at for run in newest if run.ended_at is not None)]
-    return Occupied(server=row, idle_since=max(moments))
+    return Occupied(server=row, idle_since=row.idle_since(tx.last(Run, "ended_at", server=row.id)))
 
 
 @view(by=System)

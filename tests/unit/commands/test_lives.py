@@ -37,7 +37,9 @@ SPENT = Spent(tokens=5, cost_usd=0.1)
 DEEDS = st.one_of(
     st.tuples(st.just("spawn"), st.integers(1, 3)),
     st.tuples(
-        st.sampled_from(["attach", "cancel_agent", "cancel_fleet", "start", "send", "ready", "move", "retire"]),
+        st.sampled_from(
+            ["attach", "cancel_agent", "cancel_fleet", "start", "send", "ready", "move", "retire", "drain"]
+        ),
         st.integers(0, 9),
     ),
     st.tuples(st.just("admit"), st.just(0)),
@@ -126,6 +128,11 @@ class Life:
         server = self.pick("servers", which)
         await self.report(server_commands.stop, server=server["id"], generation=server["generation"], why=why)
 
+    async def drain(self, which: int) -> None:
+        server = self.pick("servers", which)
+        wish = {"server": server["id"], "generation": server["generation"], "memory_mib": 5000}
+        await self.report(server_commands.drain, **wish)
+
     async def retire(self, which: int) -> None:
         server = self.pick("servers", which)
         wish = {"server": server["id"], "generation": server["generation"], "idle_since": self.stage.clock()}
@@ -154,6 +161,8 @@ class Replay:
         self.sends: Counter[str] = Counter()
         self.turns: dict[str, str] = {}
         self.queue: list[str] = []
+        self.placed: dict[str, str] = {}
+        self.suspects: set[str] = set()
         self.due: dict[str, datetime] = {}
         self.members: dict[str, set[str]] = defaultdict(set)
         must_be_told: str | None = None
@@ -186,9 +195,11 @@ class Replay:
         self.queue.append(body["run"])
 
     def run_admitted(self, event: dict[str, Any], body: dict[str, Any]) -> None:
-        """First in, first out, but for those whose moment has not come."""
+        """First in, first out, but for those whose moment has not come, and those whom their own server holds back."""
         due = [run for run in self.queue if self.due[run] <= moment(event) + ROUNDING]
-        assert body["run"] == due[0]
+        passed_over = due[: due.index(body["run"])]
+        assert event["agent"] in self.suspects or all(self.agent_of[run] in self.placed for run in passed_over)
+        self.placed[event["agent"]] = body["server"]
         self.queue.remove(body["run"])
         self.runs[body["run"]] = ("starting", None)
         assert sum(state in ("starting", "working") for state, _ in self.runs.values()) <= TOTAL
@@ -203,6 +214,8 @@ class Replay:
         assert (event["agent"] in self.cancelled) == (body["outcome"] == "cancelled")
         if state == "queued":
             self.queue.remove(body["run"])
+        if body["outcome"] != "interrupted":
+            self.suspects.discard(event["agent"])
         self.runs[body["run"]] = ("ended", body["outcome"])
         return None if self.is_running(event["fleet"]) else event["fleet"]
 
@@ -214,6 +227,13 @@ class Replay:
     def turn_ended(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         assert body["turn"] not in self.turns
         self.turns[body["turn"]] = body["ending"]
+
+    def server_stopped(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        """Whoever was alone on a server that died is a suspect, and goes before all others the next time."""
+        live = [self.agent_of[run] for run, (state, _) in self.runs.items() if state in ("starting", "working")]
+        there = [agent for agent in live if self.placed[agent] == body["server"]]
+        if body["why"] in ("lost", "swollen") and len(there) == 1:
+            self.suspects.add(there[0])
 
     def is_running(self, fleet: str) -> bool:
         return any(self.runs[self.newest[agent]][0] != "ended" for agent in self.members[fleet])

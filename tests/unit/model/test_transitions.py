@@ -1,7 +1,7 @@
 """Each record moves only along its own lines, and a name is always free and well formed."""
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -64,6 +64,27 @@ def test_server_hears_only_of_its_own_generation_and_state(state, generation):
     else:
         with refused("stale"):
             server.stop(**stop)
+
+
+def test_server_is_drained_once_while_it_is_ready_and_is_open_again_in_its_next_generation():
+    ready, _ = SERVER.ready(generation=1, pid=1, pid_started_at=1.0, port=1, version="1", now=NOW)
+    drained, _ = ready.drain(generation=1, memory_mib=5000)
+    assert drained.swollen_mib == 5000
+    for lawless in (SERVER, drained, replace(ready, generation=2)):
+        with refused("stale"):
+            lawless.drain(generation=1, memory_mib=5000)
+    stopped, _ = drained.stop(generation=1, why=StopReason.SWOLLEN, detail=None, now=NOW)
+    assert stopped.wake(NOW)[0].swollen_mib is None
+
+
+def test_patience_with_a_server_doubles_with_each_shock_in_a_row_and_ends_with_the_calm():
+    shaken = [SERVER]
+    for _ in range(20):
+        shaken.append(shaken[-1].shake())
+    minutes = [server.patience / timedelta(minutes=1) for server in shaken]
+    assert minutes[:5] == [1, 1, 2, 4, 8]
+    assert minutes[-1] == 2**12
+    assert shaken[-1].calm() == SERVER
 
 
 def test_stopped_server_that_is_woken_is_the_next_generation_and_knows_no_process():

@@ -20,7 +20,7 @@ from muster.reconcilers import hosts as hosts_module
 from muster.reconcilers import queue as queue_module
 from muster.store import dialects
 from unit.reconcilers.cast import Cast
-from unit.stage import WITHIN_SECONDS, Clock, Stage, at_work, hub, server_rows
+from unit.stage import WITHIN_SECONDS, Stage, at_work, hub, server_rows
 
 pytestmark = pytest.mark.anyio
 
@@ -188,50 +188,6 @@ async def test_fleet_cancelled_at_work_leaves_nobody_working(stage, cast):
     results = await stage.call("result.collect", fleet_id=spawned["fleet_id"])
     assert {result["status"] for result in results["results"]} == {"cancelled"}
     assert len(await stage.events("fleet.quieted", fleet_id=spawned["fleet_id"])) == 1
-
-
-async def crash(stage: Stage, clock: Clock, agents: list[str], sends: int = 1) -> None:
-    """The server dies once these turns are known to be sent, and enough time passes that they count as left alone."""
-    for agent in agents:
-        await stage.until("turn.sent", agent=agent, sends=sends)
-    (server,) = [server for server in await server_rows(stage) if server.state is ServerState.READY]
-    clock.advance(minutes=1)
-    stage.host.crash(server.id)
-
-
-async def test_agents_go_on_with_their_turn_when_their_server_dies(stage, cast, clock):
-    async with at_work(stage):
-        spawned = await stage.spawn("hold 1", "hold 2")
-        await cast.until(lambda: cast.held == 2)
-        await crash(stage, clock, spawned["agent_ids"])
-        await cast.until(lambda: cast.held == 0)
-        await cast.until(lambda: cast.held == 2)
-        cast.gate.set()
-        results = await stage.settled(spawned["fleet_id"])
-        status = await stage.call("fleet.status", fleet_id=spawned["fleet_id"])
-    assert [status for status, *_ in outcomes(results)] == ["done", "done"]
-    assert [agent["runs"] for agent in status["agents"]] == [2, 2]
-    assert [server.generation for server in await server_rows(stage)] == [2]
-    assert len(await stage.events("fleet.quieted")) == 1
-
-
-async def test_agent_is_given_up_when_its_server_has_died_three_times_under_it(stage, cast, clock):
-    async with at_work(stage):
-        spawned = await stage.spawn("hold 1")
-        for death in (1, 2, 3):
-            await cast.until(lambda: cast.held == 1)
-            await crash(stage, clock, spawned["agent_ids"], sends=death)
-            await cast.until(lambda: cast.held == 0)
-        results = await stage.settled(spawned["fleet_id"])
-        cast.gate.set()
-        other = await stage.settled((await stage.spawn("next"))["fleet_id"])
-    assert results["results"][0]["status"] == "failed"
-    assert [event["body"]["outcome"] for event in await stage.events("run.ended", fleet_id=spawned["fleet_id"])] == [
-        "interrupted",
-        "interrupted",
-        "failed",
-    ]
-    assert outcomes(other) == [("done", "next", None)]
 
 
 async def test_work_goes_on_after_a_restart_of_the_hub(tmp_path, cast, clock):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from muster.hosts.contract import ServerProcess, ServerWish
 from muster.hosts.opencode.connection import OpenCodeConnection
 from muster.hosts.opencode.personas import Personas
-from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, runs
+from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, resident_mib, runs
 from muster.hosts.opencode.server import Servers
 from muster.model.facts import Persona
 from muster.model.ids import RunId, ServerId
@@ -50,6 +50,9 @@ class OpenCodeHost:
     def alive(self, process: ServerProcess) -> bool:
         self._servers.reap()
         return runs(process.pid, process.started_at)
+
+    def memory_mib(self, process: ServerProcess) -> int:
+        return resident_mib(process.pid)
 
     def personas(self, directory: str) -> tuple[Persona, ...]:
         return self._personas.of(directory)

@@ -72,12 +72,19 @@ class ScriptedHost:
     def alive(self, process: ServerProcess) -> bool:
         return any(server.process == process for server in self._servers.values())
 
+    def memory_mib(self, process: ServerProcess) -> int:
+        return next((server.memory_mib for server in self._servers.values() if server.process == process), 0)
+
     def personas(self, directory: str) -> tuple[Persona, ...]:
         return self._offered
 
     def crash(self, server: ServerId) -> None:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
         self._slot(server).die()
+
+    def swell(self, server: ServerId, memory_mib: int) -> None:
+        """Let a server hold that much, until it is started anew."""
+        self._slot(server).memory_mib = memory_mib
 
     def silence(self, server: ServerId) -> None:
         """Let a server answer nobody any more, until it is started anew."""

@@ -27,13 +27,14 @@ class Server:
     tasks: TaskGroup
     process: ServerProcess | None = None
     silent: bool = False
+    memory_mib: int = 0
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     listeners: list[MemoryObjectSendStream[Hint]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def run(self, process: ServerProcess) -> None:
         self.process = process
-        self.silent = False
+        self.silent, self.memory_mib = False, 0
         self._tell(Hint(session=None, turning=True))
 
     def die(self) -> None:

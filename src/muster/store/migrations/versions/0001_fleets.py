@@ -63,6 +63,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("swollen_mib", sa.Integer(), nullable=True),
+        sa.Column("shocks", sa.Integer(), nullable=False),
+        sa.Column("shaken_in", sa.Integer(), nullable=True),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
@@ -120,6 +123,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("output", sa.Text(), nullable=True),
+        sa.Column("lone_death", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["agent"],
             ["agents.id"],

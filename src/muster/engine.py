@@ -7,16 +7,15 @@ The engine knows no verb by name and decides nothing about fleets.
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, ParamSpec, TypeVar  # Any: the arguments of every verb
 
 import anyio
 
 from muster.errors import BadValue, RequestReused, Unavailable, WrongType
-from muster.model.actor import SYSTEM, Actor
+from muster.model.actor import Actor
 from muster.model.event import Entry
 from muster.store.database import Database
-from muster.store.records import Reading, Transaction
+from muster.store.records import Transaction
 from muster.store.requests import Remembered
 from muster.verbs import Catalog, Json, Settles, Verb, read_object
 
@@ -28,7 +27,6 @@ Reader = Callable[["Engine", Actor, Mapping[str, Any]], Awaitable[object]]
 
 READ_SECONDS = 0.3
 REQUEST_ID_LENGTH = 200
-BATCH = 500
 
 
 class Engine:
@@ -65,14 +63,10 @@ class Engine:
     async def watch(self, after: int, *, fleet: str | None = None, agent: str | None = None) -> AsyncIterator[Entry]:
         """Every fact after a cursor, for ever, as it happens."""
         while True:
-            seen = self._database.watch.head
-            page = partial(Reading.events, after=after, limit=BATCH, fleet=fleet, agent=agent)
-            entries = await self._database.read(SYSTEM, page)
+            entries, after = await self._database.facts_after(after, fleet=fleet, agent=agent)
             for entry in entries:
                 yield entry
-                after = entry.cursor
-            if len(entries) < BATCH:
-                await self._database.watch.beyond(seen)
+            await self._database.watch.beyond(after)
 
     def close(self) -> None:
         """Let nobody wait any longer: every wait answers `unavailable`, every stream ends."""

@@ -3,22 +3,23 @@
 One writer, several readers; what a reader sees is one consistent snapshot.
 """
 
-import asyncio  # not anyio: its way back from a thread makes the thread wait for the loop
+import asyncio  # not anyio: its way to a thread and back costs both sides twice as much
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable, Unavailable
-from muster.model.actor import Actor
+from muster.model.actor import SYSTEM, Actor
+from muster.model.event import Entry
 from muster.store import dialects, journal
 from muster.store.migrations import HEAD, KNOWN, upgrade
 from muster.store.records import Reading, Transaction
@@ -28,16 +29,42 @@ T = TypeVar("T")
 READERS = 4
 
 
+class Readers:
+    """Threads with a read-only connection each for as long as they look at something."""
+
+    def __init__(self, connections: "SimpleQueue[Connection]") -> None:
+        self._connections = connections
+        self._threads = ThreadPoolExecutor(connections.qsize(), thread_name_prefix="muster-reader")
+
+    async def run(self, look: Callable[[Connection], T]) -> T:
+        """One consistent snapshot. A caller that is cancelled meanwhile leaves the look to end by itself."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, look)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    def _look(self, look: Callable[[Connection], T]) -> T:
+        connection = self._connections.get()
+        try:
+            dialects.begin_reading(connection)
+            try:
+                return look(connection)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
+        finally:
+            self._connections.put(connection)
+
+
 class Database:
     """An open store. `watch` wakes when something was committed; `clock` says what `now` is in every transaction."""
 
-    def __init__(
-        self, writer: Writer, readers: "SimpleQueue[Connection]", watch: journal.Watch, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, writer: Writer, readers: Readers, watch: journal.Watch, clock: Callable[[], datetime]) -> None:
         self._writer = writer
         self._readers = readers
         self._clock = clock
-        self._limiter = anyio.CapacityLimiter(READERS)
+        self._tail = journal.Tail(watch, self._page)
         self.watch = watch
 
     async def write(self, actor: Actor, work: Callable[[Transaction], T], facts: object = None) -> T:
@@ -54,20 +81,23 @@ class Database:
     async def read(self, actor: Actor, work: Callable[[Reading], T], facts: object = None) -> T:
         """Run a job on a read-only connection, off the event loop, in one consistent snapshot."""
 
-        def look() -> T:
-            connection = self._readers.get()
-            try:
-                dialects.begin_reading(connection)
-                try:
-                    return work(Reading(connection, actor, self._clock(), facts))
-                finally:
-                    connection.exec_driver_sql("ROLLBACK")
-            except DBAPIError as error:
-                raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
-            finally:
-                self._readers.put(connection)
+        return await self._readers.run(lambda connection: work(Reading(connection, actor, self._clock(), facts)))
 
-        return await anyio.to_thread.run_sync(look, limiter=self._limiter)
+    async def facts_after(
+        self, cursor: int, *, fleet: str | None = None, agent: str | None = None
+    ) -> tuple[list[Entry], int]:
+        """What happened after a cursor, oldest first, and the cursor up to which nothing is missing."""
+        recent = await self._tail.after(cursor)
+        if recent is None:
+            head = self.watch.head
+            entries = await self._page(cursor, fleet=fleet, agent=agent)
+            return entries, entries[-1].cursor if len(entries) == journal.PAGE else head
+        matching = [entry for entry in recent if fleet in (None, entry.fleet) and agent in (None, entry.agent)]
+        return matching, recent[-1].cursor if recent else cursor
+
+    async def _page(self, cursor: int, *, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
+        page = partial(Reading.events, after=cursor, limit=journal.PAGE, fleet=fleet, agent=agent)
+        return await self.read(SYSTEM, page)
 
 
 @contextmanager
@@ -82,11 +112,13 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
             connection = stack.enter_context(dialects.open_for_writing(path).connect())
             _migrate(connection)
             head = journal.head(connection)
-            readers: SimpleQueue[Connection] = SimpleQueue()
+            connections: SimpleQueue[Connection] = SimpleQueue()
             for _ in range(READERS):
-                readers.put(stack.enter_context(dialects.open_for_reading(path).connect()))
+                connections.put(stack.enter_context(dialects.open_for_reading(path).connect()))
         except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
             raise _refusal(path, error) from error
+        readers = Readers(connections)
+        stack.callback(readers.close)
         watch = journal.Watch(head)
         writer = Writer(connection, _waker(watch))
         writer.start()

@@ -1,9 +1,11 @@
 """All facts in order, appended in the transaction that made them true; and the wake-up of whoever waits for one."""
 
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
+from itertools import takewhile
 from typing import Any  # the values of rows
 
 import anyio
@@ -14,6 +16,8 @@ from muster.model.event import Entry, Event, event_name
 from muster.store import statements
 from muster.store.schema import events
 
+PAGE = 500
+KEPT = 2000  # entries that stay at hand
 COLUMNS = [column.name for column in events.columns]
 
 
@@ -74,6 +78,33 @@ class Watch:
             if self._closed:
                 raise Unavailable(why="The hub is shutting down.")
             await self._grown.wait()
+
+
+class Tail:
+    """The newest facts, read from the store once for all who follow the journal."""
+
+    def __init__(self, watch: Watch, page: Callable[[int], Awaitable[list[Entry]]]) -> None:
+        self._watch = watch
+        self._page = page
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._start = self._end = watch.head
+        self._reading = anyio.Lock()
+
+    async def after(self, cursor: int) -> list[Entry] | None:
+        """All of the journal after a cursor; None where that goes further back than this remembers."""
+        async with self._reading:
+            while self._start <= cursor and self._end < self._watch.head:
+                await self._read_on()
+        if cursor < self._start:
+            return None
+        return list(takewhile(lambda entry: entry.cursor > cursor, reversed(self._entries)))[::-1]
+
+    async def _read_on(self) -> None:
+        head, page = self._watch.head, await self._page(self._end)
+        self._end = page[-1].cursor if page else head
+        self._entries.extend(page)
+        if len(self._entries) == KEPT:
+            self._start = self._entries[0].cursor - 1
 
 
 def _about(fleet: str | None, agent: str | None) -> dict[str, object]:

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from muster.model.actor import OPERATOR, SYSTEM
-from muster.model.event import AgentCancelled, FleetSpawned
-from muster.store.database import open_database
+from muster.model.event import AgentCancelled, Entry, FleetSpawned
+from muster.store.database import Database, open_database
 from muster.store.journal import Watch
 from muster.store.records import Reading, Transaction
 
@@ -146,3 +146,50 @@ async def test_what_was_answered_is_seen_by_the_next_look(database):
     for number in range(1, 30):
         await database.write(OPERATOR, partial(note, "flt_1"))
         assert await database.read(SYSTEM, Reading.journal_head) == number
+
+
+@pytest.mark.parametrize("before", [0, 30, 2300])
+async def test_follower_gets_every_fact_once_wherever_it_begins(tmp_path, clock, before):
+    """2,300 are more than stay at hand, and more than one page."""
+    with open_database(tmp_path / "muster.db", clock) as database:
+        await database.write(OPERATOR, lambda tx: [note(f"flt_{n % 3}", tx) for n in range(before)])
+        await database.watch.beyond(before - 1)
+        for after in (0, before // 2, before):
+            followed, reached = await follow(database, after, fleet="flt_1")
+            stored = await database.read(SYSTEM, partial(Reading.events, after=after, limit=9999, fleet="flt_1"))
+            assert (followed, reached) == (stored, before)
+
+
+async def test_followers_together_read_the_store_once(database):
+    reads = 0
+    read = database.read
+
+    async def counted(*given: object) -> object:
+        nonlocal reads
+        reads += 1
+        return await read(*given)
+
+    database.read = counted
+    await database.write(OPERATOR, partial(note, "flt_1"))
+    await database.watch.beyond(0)
+    told = []
+
+    async def look() -> None:
+        told.append(await database.facts_after(0))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(look)
+    assert (len(told), reads) == (5, 1)
+    assert all(answer == told[0] for answer in told)
+
+
+async def follow(database: Database, after: int, **of: str) -> tuple[list[Entry], int]:
+    """Everything until there is nothing more."""
+    told: list[Entry] = []
+    while True:
+        entries, reached = await database.facts_after(after, **of)
+        told += entries
+        if reached == after:
+            return told, reached
+        after = reached

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from muster import engine as engine_module
 from muster.commands import runs as run_commands
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
@@ -17,6 +16,7 @@ from muster.model.ids import ServerId
 from muster.model.retry import Again
 from muster.model.run import Outcome
 from muster.model.spent import Spent
+from muster.store import journal
 from muster.store.records import Transaction
 from muster.store.requests import Remembered
 from muster.verbs import System
@@ -335,7 +335,8 @@ async def test_journal_names_who_asked(stage):
 
 
 async def test_watch_tells_every_fact_once_in_order_across_its_batches(stage, monkeypatch):
-    monkeypatch.setattr(engine_module, "BATCH", 3)
+    monkeypatch.setattr(journal, "PAGE", 3)
+    monkeypatch.setattr(journal, "KEPT", 5)
     seen = []
 
     async def watch() -> None:

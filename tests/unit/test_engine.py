@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from muster import engine as engine_module
 from muster.commands import runs as run_commands
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
@@ -336,7 +337,6 @@ async def test_journal_names_who_asked(stage):
 
 async def test_watch_tells_every_fact_once_in_order_across_its_batches(stage, monkeypatch):
     monkeypatch.setattr(journal, "PAGE", 3)
-    monkeypatch.setattr(journal, "KEPT", 5)
     seen = []
 
     async def watch() -> None:

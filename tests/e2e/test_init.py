@@ -29,7 +29,12 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         tools = f"{Path(OPENCODE or '').parent}:/usr/bin:/bin"
-        self.env = {**throwaway_home(folder / "home", PACKAGES), "PATH": tools, "MUSTER_HOME": str(folder / "muster")}
+        self.env = {
+            **throwaway_home(folder / "home", PACKAGES),
+            "PATH": tools,
+            "MUSTER_HOME": str(folder / "muster"),
+            "MUSTER_CFG_PORT": "0",
+        }
         self.project = repository(folder / "project")
         self.config = Path(self.env["XDG_CONFIG_HOME"]) / "opencode"
 
@@ -77,3 +82,14 @@ def test_opencode_that_never_ran_gets_one_file_and_loses_it_again(machine):
     assert len(machine.in_force()["plugin"]) == 1
     machine.run(*MUSTER, "init", "--undo")
     assert not list(machine.config.glob("opencode.json*"))
+
+
+def test_doctor_finds_all_well_beside_a_hub_and_starts_the_real_opencode(machine):
+    machine.run(*MUSTER, "init")
+    machine.run(*MUSTER, "up")
+    try:
+        told = json.loads(machine.run(*MUSTER, "doctor", "--deep", "--json"))["checks"]
+    finally:
+        machine.run(*MUSTER, "down")
+    assert [one for one in told if one["state"] != "ok" and one["part"] != "ripgrep"] == []
+    assert "opencode starts" in {one["part"] for one in told}

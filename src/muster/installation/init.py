@@ -10,9 +10,10 @@ from typing import Any  # entries are JSON
 
 from muster.home import Home
 from muster.hosts.opencode import entries
-from muster.hosts.opencode.environment import BRIDGE
+from muster.hosts.opencode.entries import PLUGINS
+from muster.hosts.opencode.environment import BRIDGE, merge
 from muster.hosts.opencode.program import ask_version, locate, require_spoken
-from muster.hosts.opencode.sources import global_folder
+from muster.hosts.opencode.sources import global_folder, pair
 from muster.installation.change import Change, backup_beside, content_of, edited
 from muster.installation.record import Edit, digest, edits, forget, remember
 from muster.replacing import replace_file
@@ -76,6 +77,20 @@ def _with_entries(
         return text, all_added
     text, added = entries.add_mcp(text, door)
     return text, (*all_added, added)
+
+
+def configuration(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The user's own OpenCode configuration, merged as OpenCode does. Raises ConfigurationBroken, StateNotWritable."""
+    config: dict[str, Any] = {}
+    for _, text in reversed(list(_contents(global_folder(environment)))):
+        stronger = entries.config_of(text)
+        config = merge({key: value for key, value in config.items() if key not in stronger or key != PLUGINS}, stronger)
+    chosen, folder = environment.get("OPENCODE_CONFIG"), environment.get("OPENCODE_CONFIG_DIR")
+    for file in (*([Path(chosen)] if chosen else []), *(pair(Path(folder)) if folder else ())):
+        if (content := content_of(file)) is not None:
+            with edited(file):
+                config = merge(config, entries.config_of(content.decode()))
+    return config
 
 
 def make(home: Home, change: Change) -> None:
@@ -199,7 +214,7 @@ def _contents(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _file_with_mcp(folder: Path, contents: Mapping[str, str]) -> Path | None:
-    held = (name for name, text in contents.items() if entries.has_mcp(entries.config_of(text)))
+    held = (name for name, text in contents.items() if entries.mcp_of(entries.config_of(text)) is not None)
     return next((folder / name for name in held), None)
 
 

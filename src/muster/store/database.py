@@ -126,6 +126,14 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
         yield Database(writer, readers, watch, clock)
 
 
+def check_database(path: Path) -> None:
+    """Look at a store that exists, also while a hub has it. Raises as `open_database` does."""
+    try:
+        _refuse_unfit(path)
+    except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
+        raise _refusal(path, error) from error
+
+
 def _waker(watch: journal.Watch) -> Callable[[int], None]:
     loop = asyncio.get_running_loop()
 
@@ -141,6 +149,10 @@ def _prepare(path: Path) -> None:
         path.unlink(missing_ok=True)
         dialects.create_file(path)
         return
+    _refuse_unfit(path)
+
+
+def _refuse_unfit(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise DatabaseForeign(path=str(path))

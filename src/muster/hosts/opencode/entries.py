@@ -81,8 +81,10 @@ def add_bridge(text: str, entry: list[Any]) -> tuple[str, Addition | None]:
     return put(text, [PLUGINS, place], renewed), Addition(at=(PLUGINS,), value=renewed, was=old)
 
 
-def has_mcp(config: Mapping[str, Any]) -> bool:
-    return _at(config, MCP) is not None
+def mcp_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The MCP entry of Muster's name, whoever made it."""
+    entry = _at(config, MCP)
+    return entry if isinstance(entry, dict) else None
 
 
 def add_mcp(text: str, entry: dict[str, Any]) -> tuple[str, Addition]:

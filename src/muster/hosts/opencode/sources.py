@@ -25,13 +25,13 @@ def sources(directory: Path, env: Mapping[str, str]) -> Iterator[Source]:
     yield from filter(_exists, map(_config, _plain_configs(directory, env)))
     for folder in dict.fromkeys(_folders(directory, env)):
         if folder.name.endswith(".opencode") or str(folder) == env.get("OPENCODE_CONFIG_DIR"):
-            yield from filter(_exists, map(_config, _pair(folder)))
+            yield from filter(_exists, map(_config, pair(folder)))
         yield from _markdown(folder)
 
 
 def managed_sources() -> Iterator[Source]:
     """What the machine's administrator laid down, which wins over everything."""
-    yield from filter(_exists, map(_config, _pair(MANAGED)))
+    yield from filter(_exists, map(_config, pair(MANAGED)))
 
 
 def global_folder(env: Mapping[str, str]) -> Path:
@@ -42,11 +42,11 @@ def global_folder(env: Mapping[str, str]) -> Path:
 
 def _plain_configs(directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
     settings = global_folder(env)
-    yield from (settings / "config.json", *_pair(settings))
+    yield from (settings / "config.json", *pair(settings))
     if own := env.get("OPENCODE_CONFIG"):
         yield directory / own
     if not env.get("OPENCODE_DISABLE_PROJECT_CONFIG"):
-        yield from chain.from_iterable(_pair(above) for above in reversed(_upwards(directory)))
+        yield from chain.from_iterable(pair(above) for above in reversed(_upwards(directory)))
 
 
 def _folders(directory: Path, env: Mapping[str, str]) -> Iterator[Path]:
@@ -87,7 +87,7 @@ def _upwards(directory: Path) -> list[Path]:
     return found
 
 
-def _pair(folder: Path) -> tuple[Path, Path]:
+def pair(folder: Path) -> tuple[Path, Path]:
     return folder / "opencode.json", folder / "opencode.jsonc"
 
 

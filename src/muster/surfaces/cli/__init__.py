@@ -25,6 +25,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "serve": lambda: import_module("muster.surfaces.cli.daemon"),
     "status": lambda: import_module("muster.surfaces.cli.daemon"),
     "init": lambda: import_module("muster.surfaces.cli.init"),
+    "doctor": lambda: import_module("muster.surfaces.cli.doctor"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
     "agents": lambda: import_module("muster.surfaces.cli.agents"),
     "inspect": lambda: import_module("muster.surfaces.cli.inspection"),

@@ -16,6 +16,7 @@ from muster.hosts.contract import TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
 from muster.surfaces.cli import run
 from unit.stage import Clock, Stage, at_work, hub
+from unit.surfaces.cli.machine import user as user
 from unit.surfaces.doors import web
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2Jred\u202eder\r\x9b31m"

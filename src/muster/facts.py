@@ -16,21 +16,27 @@ from muster.errors import BadValue, HostFailed, MissingField
 from muster.git.project import top_level
 from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
-from muster.model.facts import Place, Transcript
+from muster.model.agent import Agent
+from muster.model.budget import Budgets
+from muster.model.facts import Place, Progress, Transcript
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
+from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
+from muster.views import runs as run_views
 
 
-def readers(host: Host, connections: Connections) -> Mapping[type, Reader]:
+def readers(host: Host, connections: Connections, budgets: Budgets) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
-        Place: partial(read_place, host),
+        Place: partial(read_place, host, budgets),
+        Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
 
 
-async def read_place(host: Host, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Place:
+async def read_place(host: Host, budgets: Budgets, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Place:
     """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
     asked: str | None = arguments.get("project")
     directory = actor.directory if asked is None else asked
@@ -38,7 +44,22 @@ async def read_place(host: Host, engine: Engine, actor: Actor, arguments: Mappin
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
     if directory is None:
         raise MissingField(verb="this request", field="project")
-    return await anyio.to_thread.run_sync(_place, host, directory, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(_place, host, budgets, directory, abandon_on_cancel=True)
+
+
+async def read_progress(
+    connections: Connections, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
+) -> Progress:
+    """What an agent's session has cost so far, as its host counts at this moment."""
+    agent: Agent = await engine.query(agent_views.row, SYSTEM, agent=arguments["agent"])
+    work = await engine.query(run_views.work, SYSTEM, run=agent.run)
+    if work.server is None or agent.session is None:
+        return Progress(spent=None)
+    try:
+        sight = await (await connections.to(work.server)).look(turn_wish(work))
+    except HostFailed:
+        return Progress(spent=None)
+    return Progress(spent=sight.spent)
 
 
 async def read_transcript(
@@ -55,13 +76,19 @@ async def read_transcript(
         return Transcript(lines=None, why=error.message)
 
 
-def _place(host: Host, directory: str) -> Place:
+def _place(host: Host, budgets: Budgets, directory: str) -> Place:
     path = Path(directory)
     if not path.is_absolute() or not _is_directory(path):
         raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
     path = path.resolve()
     top = top_level(path)
-    return Place(directory=str(path), project=str(top or path), git=top is not None, personas=host.personas(str(path)))
+    return Place(
+        directory=str(path),
+        project=str(top or path),
+        git=top is not None,
+        personas=host.personas(str(path)),
+        budgets=budgets,
+    )
 
 
 def _is_directory(path: Path) -> bool:

@@ -9,7 +9,7 @@ import pkgutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -33,10 +33,13 @@ from muster.hosts.opencode.host import OpenCodeHost
 from muster.installation.init import renew_bridge
 from muster.logs import bound_all
 from muster.model.actor import SYSTEM
+from muster.model.budget import Budget, Budgets
 from muster.model.ceiling import Ceilings, Sharding
+from muster.model.deadline import Watch
 from muster.model.server import Server, StopReason
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -93,11 +96,12 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         database = stack.enter_context(open_database(home.database, _now))
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
-        engine = Engine(database, Catalog(_verb_modules()), readers(host, connections))
+        engine = Engine(database, Catalog(_verb_modules()), readers(host, connections, _budgets(settings)))
         reconcilers = _reconcilers(engine, connections, host, settings)
+        await account_for_absence(engine, _now)
         async with _web(home, engine, keyring, sockets) as use:
             with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()) as announcement:
-                async with _at_work(reconcilers, home), anyio.create_task_group() as tasks:
+                async with _at_work([*reconcilers, Gaps(engine, _now)], home), anyio.create_task_group() as tasks:
                     log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
                     tasks.start_soon(_end_when_told, signals, tasks.cancel_scope)
                     await _idle(engine, use, settings.hub_idle_minutes * 60, announcement)
@@ -139,7 +143,8 @@ async def _idle(engine: Engine, use: Use, seconds: float, announcement: Announce
 
 def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:
     tools = tuple(tool.name for tool in MESH.members_part())
-    runs = RunsReconciler(engine, connections, tools=tools, clock=_now)
+    watch = Watch(inactivity_ms=settings.inactivity_ms, max_age_ms=settings.max_age_ms)
+    runs = RunsReconciler(engine, connections, tools=tools, watch=watch, clock=_now)
     idle = timedelta(seconds=settings.server_idle_seconds)
     hosts = HostsReconciler(engine, connections, runs, idle=idle, memory_mib=settings.server_memory_mib, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
@@ -147,7 +152,7 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
 
 
 @asynccontextmanager
-async def _at_work(reconcilers: list[Reconciler], home: Home) -> AsyncIterator[None]:
+async def _at_work(reconcilers: Sequence[Reconciler | Gaps], home: Home) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_keep_logs_bounded, home)
         for reconciler in reconcilers:
@@ -248,6 +253,21 @@ def _ceilings(settings: config.Settings) -> Ceilings:
         persona=settings.max_agents_per_persona,
         model=settings.max_agents_per_model,
         provider=settings.max_agents_per_provider,
+    )
+
+
+def _budgets(settings: config.Settings) -> Budgets:
+    return Budgets(
+        fleet=Budget(
+            max_turns=settings.max_turns_per_fleet,
+            max_tokens=settings.max_tokens_per_fleet,
+            max_seconds=settings.max_seconds_per_fleet,
+        ),
+        agent=Budget(
+            max_turns=settings.max_turns_per_agent,
+            max_tokens=settings.max_tokens_per_agent,
+            max_seconds=settings.max_seconds_per_agent,
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """What fails is tried again, what hangs ends, and both are told."""
 
+import signal
 from pathlib import Path
 
 import anyio
@@ -112,3 +113,87 @@ async def test_a_timeout_that_is_set_later_reaches_a_run_at_work(tmp_path: Path)
 
         assert answer == {"ok": True, "timeout_ms": 1}
         assert (result["status"], result["output"]) == ("timed_out", "I begin.")
+
+
+async def test_a_run_without_a_sign_of_life_is_timed_out_and_keeps_what_was_said(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: all
+        steps:
+          - {say: "I begin.", call: {tool: bash, arguments: {command: echo a, description: says a}}}
+          - {say: "never", silence: true}
+    """
+    async with stage(tmp_path, scenario, inactivity_ms=3000) as on:
+        fleet = await on.spawn(agent("silent"))
+
+        (result,) = await on.wait(fleet)
+
+        assert (result["status"], result["output"], result["partial"]) == ("timed_out", "I begin.", True)
+        assert "No sign of life came for 3000 ms" in result["error"]
+        assert await outcomes(on, fleet) == ["timed_out"]
+
+
+async def test_a_busy_command_is_a_sign_of_life(tmp_path: Path) -> None:
+    command = "timeout 7 sh -c 'while :; do :; done'; echo through"
+    scenario = f"""
+    agents:
+      - name: all
+        steps:
+          - {{call: {{tool: bash, arguments: {{command: "{command}", description: works}}}}}}
+          - {{say: "done"}}
+    """
+    async with stage(tmp_path, scenario, inactivity_ms=2500) as on:
+        fleet = await on.spawn(agent("busy"))
+
+        (result,) = await on.wait(fleet)
+
+        assert (result["status"], result["output"]) == ("done", "done")
+
+
+async def test_a_provider_that_wants_to_be_left_alone_for_an_hour_is(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: all
+        steps:
+          - {say: "never", status: 429, retry_after: 3600}
+    """
+    async with stage(tmp_path, scenario) as on:
+        fleet = await on.spawn(agent("patient"))
+        await on.until(fleet, patient="working")
+        await on.until(fleet, patient="queued")
+
+        (waiting,) = (await on.call("fleet.status", fleet_id=fleet, full=True))["agents"]
+        again = (await on.events("run.queued", fleet_id=fleet))[-1]
+        assert 3_500_000 < again["body"]["after_ms"] <= 3_600_000
+        assert (waiting["status"], "429" in waiting["error"] or "rate" in waiting["error"].lower()) == ("queued", True)
+        assert waiting["due_at"] is not None
+        chats = len(on.chats())
+
+        cancelled = await on.call("fleet.cancel", fleet_id=fleet)
+
+        assert (cancelled["status"], cancelled["settled"]) == ("cancelled", True)
+        assert len(on.chats()) == chats
+
+
+async def test_time_in_which_the_hub_was_stopped_counts_for_no_deadline(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: all
+        steps:
+          - {say: "after all", hold: gate}
+    """
+    async with stage(tmp_path, scenario) as on:
+        fleet = await on.spawn(agent("sleeper", timeout_ms=20_000))
+        await on.rehearsal.held("gate", 1)
+        on.hub.send_signal(signal.SIGSTOP)
+        await anyio.sleep(60)  # nothing to wait for: a stopped hub tells nothing
+        on.hub.send_signal(signal.SIGCONT)
+        with anyio.fail_after(10):
+            while not (slept := await on.events("hub.slept")):
+                await anyio.sleep(0.1)
+        on.rehearsal.release("gate")
+
+        (result,) = await on.wait(fleet)
+
+        assert (result["status"], result["output"]) == ("done", "after all")
+        assert slept[0]["body"]["seconds"] > 50

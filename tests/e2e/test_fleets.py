@@ -208,7 +208,7 @@ REFUSED = [
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "timeout_ms": 0}]}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "max_attempts": 0}]}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "worktree": True}]}),
-    (InvalidInput, {"agents": [{"role": "a", "prompt": "b"}], "budget": {"max_tokens": 5}}),
+    (InvalidInput, {"agents": [{"role": "a", "prompt": "b"}], "budget": {"max_cost_usd": 5}}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b"}] * 201}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "name": "lead"}]}),
     (InvalidInput, {"agents": "a"}),

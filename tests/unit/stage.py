@@ -23,7 +23,9 @@ from muster.errors import MusterError
 from muster.facts import readers
 from muster.hosts.contract import Host, ServerWish
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
+from muster.model.budget import USUAL, Budgets
 from muster.model.ceiling import Ceilings, Sharding
+from muster.model.deadline import Watch
 from muster.model.event import Entry
 from muster.model.server import Server
 from muster.reconcilers.admission import AdmissionReconciler
@@ -42,6 +44,7 @@ VERB_MODULES = [
 WITHIN_SECONDS = 20
 NO_CEILINGS = Ceilings(total=0)
 ROOMY = Sharding()
+UNWATCHED = Watch(inactivity_ms=0)
 
 
 class Clock:
@@ -97,7 +100,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def hub(folder: Path, host: Host, clock: Clock, *verbs: ModuleType) -> AsyncIterator[Stage]:
+async def hub(
+    folder: Path, host: Host, clock: Clock, *verbs: ModuleType, budgets: Budgets = USUAL
+) -> AsyncIterator[Stage]:
     """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has."""
     project = folder / "project"
     project.mkdir(parents=True, exist_ok=True)
@@ -110,7 +115,7 @@ async def hub(folder: Path, host: Host, clock: Clock, *verbs: ModuleType) -> Asy
             clock=clock,
             host=host,
             connections=connections,
-            engine=Engine(database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections)),
+            engine=Engine(database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections, budgets)),
             keyring=keyring,
         )
         await connections.aclose()
@@ -124,9 +129,10 @@ async def at_work(
     sharding: Sharding = ROOMY,
     idle: timedelta = timedelta(minutes=2),
     memory_mib: int = 0,
+    watch: Watch = UNWATCHED,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
-    runs = RunsReconciler(stage.engine, stage.connections, tools=(), clock=stage.clock)
+    runs = RunsReconciler(stage.engine, stage.connections, tools=(), watch=watch, clock=stage.clock)
     hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, memory_mib=memory_mib, clock=stage.clock)
     admission = AdmissionReconciler(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock

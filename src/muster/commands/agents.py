@@ -7,15 +7,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from muster.commands.budgets import enforce
 from muster.commands.endings import cut_agent
 from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
-from muster.model.facts import Place
+from muster.model.budget import Budget
+from muster.model.facts import Place, Progress
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, TurnId
 from muster.model.retry import MAX_ATTEMPTS
-from muster.model.run import Run
+from muster.model.run import Run, RunState
+from muster.model.spent import Spent
 from muster.model.turn import Turn, TurnKind
 from muster.prompts.preamble import preamble
 from muster.store.records import Transaction
@@ -83,13 +86,16 @@ def attach(
     fleet_id: FleetId,
     role: Role,
     prompt: Prompt,
-    agent: str = "build",
+    agent: Persona = "build",
     name: Name | None = None,
     model: Model | None = None,
     timeout_ms: Timeout | None = None,
     max_attempts: Attempts = MAX_ATTEMPTS,
 ) -> Attached:
-    """Add one agent to a fleet, mid-flight or quiet; a quiet fleet runs again. A cancelled fleet refuses."""
+    """Add one agent to a fleet, mid-flight or quiet; a quiet fleet runs again. A cancelled fleet refuses.
+
+    It may spend as much as the fleet's first agent.
+    """
     fleet = tx.get(Fleet, fleet_id)
     fleet.require_open()
     wish = AgentWish(
@@ -101,7 +107,8 @@ def attach(
         timeout_ms=timeout_ms,
         max_attempts=max_attempts,
     )
-    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), field="name")
+    (first,) = tx.select(Agent, fleet=fleet.id, limit=1)
+    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), budget=first.budget, field="name")
     return Attached(agent_id=attached.id, fleet_id=fleet.id, name=attached.name)
 
 
@@ -114,24 +121,56 @@ def cancel(tx: Transaction, actor: Actor, agent_id: AgentId, reason: Reason | No
     return Cancelled(agent_id=agent.id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Go:
+    """Whether an agent's next model request may be made."""
+
+    go: bool
+
+
 @command(by=System)
 def move(
     tx: Transaction,
     actor: Actor,
     agent: AgentId,
     tool: str | None,
-    tokens: int | None = None,
-    cost_usd: float | None = None,
+    spent: Spent | None = None,
+    *,
+    closing: bool = False,
 ) -> None:
-    """Note what the agent is at. Without `tokens` the count stays as it is; nothing new is no event."""
+    """Note what the agent is at, and pause it where a ceiling is reached. Nothing new is no event.
+
+    `spent`: of its session so far; None where nobody looked. `closing`: its answer is there, so no step follows.
+    """
     row = tx.get(Agent, agent)
-    spent = row.tokens if tokens is None else tokens
-    cost = row.cost_usd if cost_usd is None else cost_usd
-    if (tool, spent, cost) == (row.tool, row.tokens, row.cost_usd):
+    moved, event = row.move(tool=tool, spent=spent, now=tx.now)
+    if (moved.tool, moved.spent) == (row.tool, row.spent):
         return
-    moved, event = row.move(tool=tool, tokens=spent, cost_usd=cost, now=tx.now)
     tx.save(moved)
     tx.record(event)
+    run = tx.get(Run, row.run)
+    if run.state is RunState.WORKING:
+        tx.save(run.stir(tx.now))
+        if spent is not None and not closing:
+            enforce(tx, moved)
+
+
+@command(by=System, facts=Progress)
+def step(tx: Transaction, actor: Actor, agent: AgentId) -> Go:
+    """The agent's host wants to make another model request for it: refused where a ceiling is reached, or it was cut.
+
+    What its session has cost so far is noted first.
+    """
+    row = tx.get(Agent, agent)
+    spent = tx.facts(Progress).spent
+    if spent is not None:
+        moved, event = row.move(tool=None, spent=spent, now=tx.now)
+        if moved.spent != row.spent:
+            tx.save(moved)
+            tx.record(event)
+        enforce(tx, moved)
+    open_turns = tx.count(Turn, agent=agent, ending=None)
+    return Go(go=tx.get(Agent, agent).paused is None and bool(open_turns))
 
 
 @command(by=System)
@@ -141,11 +180,17 @@ def refuse(tx: Transaction, actor: Actor, agent: AgentId, kind: str, what: str, 
 
 
 def enlist(
-    tx: Transaction, fleet: Fleet, wishes: Sequence[AgentWish], place: Place, *, field: str = "agents[{}].name"
+    tx: Transaction,
+    fleet: Fleet,
+    wishes: Sequence[AgentWish],
+    place: Place,
+    *,
+    budget: Budget,
+    field: str = "agents[{}].name",
 ) -> list[Agent]:
     """Write agents into a fleet, each with its first run queued and its first turn ready to be sent.
 
-    `field` says, by index, where a wish's name stands in the request.
+    `budget` is each one's own. `field` says, by index, where a wish's name stands in the request.
     """
     present = tx.select(Agent, fleet=fleet.id)
     if len(present) + len(wishes) > FLEET_SIZE:
@@ -154,7 +199,7 @@ def enlist(
         _refuse_unknown_persona(wish.agent, place)
     names = _names(wishes, {agent.name for agent in present}, field)
     agents = [
-        _agent(tx, fleet, wish, name, position)
+        _agent(tx, fleet, wish, name, position, budget)
         for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=len(present))
     ]
     for agent, wish in zip(agents, wishes, strict=True):
@@ -162,7 +207,7 @@ def enlist(
     return agents
 
 
-def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: int) -> Agent:
+def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: int, budget: Budget) -> Agent:
     return Agent(
         id=AgentId(tx.new_id(Agent)),
         fleet=fleet.id,
@@ -175,6 +220,9 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
         run=RunId(tx.new_id(Run)),
         max_attempts=wish.max_attempts,
         timeout_ms=wish.timeout_ms,
+        max_turns=budget.max_turns,
+        max_tokens=budget.max_tokens,
+        max_seconds=budget.max_seconds,
         created_at=tx.now,
     )
 

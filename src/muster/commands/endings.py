@@ -2,16 +2,13 @@
 
 from datetime import timedelta
 
-from muster.model.agent import Agent, agent_status
+from muster.model.agent import Agent, Wanted, agent_status
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.run import Outcome, Run, RunState
-from muster.model.turn import Ending, Turn
+from muster.model.turn import CUTS, Ending, Turn
 from muster.store.records import Transaction
-
-CUT_OUTCOMES = {Ending.CANCELLED: Outcome.CANCELLED, Ending.TIMED_OUT: Outcome.TIMED_OUT}
-"""How a run ends whose turn was cut."""
 
 
 def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
@@ -25,19 +22,32 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
         end_run(tx, run, Outcome.CANCELLED, reason)
 
 
+def cut_outcome(agent: Agent, turn: Turn) -> Outcome:
+    """How a run ends whose turn was cut; what was cancelled since then is cancelled."""
+    return Outcome.CANCELLED if agent.wanted is Wanted.STOPPED or turn.ending is None else CUTS[turn.ending]
+
+
 def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, output: str = "") -> None:
     """End a run, and tell when its fleet has thereby become quiet."""
     ended, event = run.end(outcome, error, tx.now, output)
     tx.save(ended)
     tx.record(event)
+    if run.state is RunState.WORKING:
+        _settle_time(tx, ended)
     status = status_of(tx, run.fleet)
     if status is not FleetStatus.RUNNING:
         tx.record(FleetQuieted(fleet=run.fleet, status=status))
 
 
+def _settle_time(tx: Transaction, ended: Run) -> None:
+    tx.save(tx.get(Agent, ended.agent).rest(ended))
+    if not tx.count(Run, fleet=ended.fleet, state=RunState.WORKING):
+        tx.save(tx.get(Fleet, ended.fleet).rest(tx.now))
+
+
 def status_of(tx: Transaction, fleet: FleetId) -> FleetStatus:
-    newest = {agent.run for agent in tx.select(Agent, fleet=fleet)}
-    statuses = [agent_status(run) for run in tx.select(Run, fleet=fleet) if run.id in newest]
+    runs = {run.id: run for run in tx.select(Run, fleet=fleet)}
+    statuses = [agent_status(agent, runs[agent.run]) for agent in tx.select(Agent, fleet=fleet)]
     return fleet_status(tx.get(Fleet, fleet), statuses)
 
 

@@ -1,5 +1,7 @@
 """What a failed run is followed by: another one, or the end of its turn."""
 
+from datetime import datetime
+
 from muster.commands.endings import end_open_turn, end_run, queue_again
 from muster.model.agent import Agent
 from muster.model.ids import AgentId, TurnId
@@ -11,7 +13,15 @@ from muster.store.records import Transaction
 
 
 def fail_run(
-    tx: Transaction, run: Run, agent: Agent, error: str, *, again: Again, jitter: float, output: str = ""
+    tx: Transaction,
+    run: Run,
+    agent: Agent,
+    error: str,
+    *,
+    again: Again,
+    jitter: float,
+    output: str = "",
+    not_before: datetime | None = None,
 ) -> None:
     """End a run as failed. While attempts are left and trying again can help, queue another, after a pause."""
     (turn,) = tx.select(Turn, agent=agent.id, ending=None)
@@ -22,7 +32,7 @@ def fail_run(
         tx.save(failed)
         if again is Again.NEW_TURN:
             _ask_anew(tx, failed, error)
-        queue_again(tx, run, agent, pause(failed.attempts, jitter))
+        queue_again(tx, run, agent, max(pause(failed.attempts, jitter), (not_before or tx.now) - tx.now))
     end_run(tx, run, Outcome.FAILED, error, output)
 
 

@@ -1,18 +1,22 @@
 """Fleets are spawned and cancelled."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
+from muster.commands.budgets import raise_budgets, resume_agent, why_not
 from muster.commands.endings import cut_agent
+from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
+from muster.model.budget import Budget, Budgets
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Transaction
+from muster.store.statements import SET
 from muster.verbs import Operator, Settles, command
 
 SHARED = "Agents work in the shared checkout {directory}: their edits are not kept apart."
@@ -20,6 +24,52 @@ SHARED = "Agents work in the shared checkout {directory}: their edits are not ke
 
 FleetName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
 Directory = Annotated[str, Field(max_length=4096)]
+
+
+Limit = Annotated[int, Field(ge=0, le=2**53)]
+More = Annotated[int, Field(ge=1, le=2**52)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetWish:
+    """Ceilings of all agents together; 0 = no limit. `max_turns` counts model requests."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    max_turns: Limit | None = None
+    max_tokens: Limit | None = None
+    max_seconds: Limit | None = None
+
+
+def _without_cost(told: object) -> object:
+    if isinstance(told, dict) and "max_cost_usd" in told:
+        raise ValueError("no max_cost_usd, for Muster knows no prices yet; max_tokens bounds the cost too")
+    return told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreWish:
+    """What is added to the ceilings that there are."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    turns: More | None = None
+    tokens: More | None = None
+    seconds: More | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    agent_id: AgentId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """`resumed` go on; `paused` stay so, and why."""
+
+    resumed: list[AgentId]
+    paused: list[Held]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +100,16 @@ def spawn(
     name: FleetName | None = None,
     project: Directory | None = None,
     timeout_ms: Timeout | None = None,
+    budget: Annotated[BudgetWish | None, BeforeValidator(_without_cost)] = None,
 ) -> Spawned:
     """Start agents that work in parallel. Answers before anything has started; wait with fleet.wait.
 
     `project` is the directory that they work in (absolute); `name` defaults to the agents' names. `timeout_ms` bounds
-    the wall time of each run; an agent's own comes first.
+    the wall time of each run; an agent's own comes first. `budget` bounds what all of them spend together, where
+    named in place of the settings' ceilings; at a ceiling the fleet pauses.
     """
     place = tx.facts(Place)
+    shared, own = _budgets(budget or BudgetWish(), place.budgets)
     fleet = Fleet(
         id=FleetId(tx.new_id(Fleet)),
         name=name or _name_after(agents),
@@ -64,11 +117,14 @@ def spawn(
         directory=place.directory,
         spawned_by=actor.label,
         timeout_ms=timeout_ms,
+        max_turns=shared.max_turns,
+        max_tokens=shared.max_tokens,
+        max_seconds=shared.max_seconds,
         created_at=tx.now,
     )
     tx.add(fleet)
     tx.record(fleet.spawn(len(agents)))
-    enlisted = enlist(tx, fleet, agents, place)
+    enlisted = enlist(tx, fleet, agents, place, budget=own)
     notes = [SHARED.format(directory=place.directory)]
     return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
 
@@ -98,6 +154,65 @@ def cancel(tx: Transaction, actor: Actor, fleet_id: FleetId, reason: Reason | No
         for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING):
             cut_agent(tx, agent, reason)
     return Cancelled(fleet_id=fleet.id)
+
+
+@command(by=Operator)
+def resume(tx: Transaction, actor: Actor, fleet_id: FleetId | None = None, more: MoreWish | None = None) -> Resumed:
+    """Let a paused fleet go on, or every paused one. What has used up its budget stays paused without `more`.
+
+    `more` is added to the ceilings that there are: the fleet's, and those of agents that paused at their own.
+    """
+    raised = _more(more or MoreWish())
+    if fleet_id is not None:
+        tx.get(Fleet, fleet_id).require_open()
+    fleets = [fleet_id] if fleet_id is not None else _paused_fleets(tx)
+    answers = [_resume(tx, fleet, raised) for fleet in fleets]
+    if fleet_id is not None and raised == Budget() and not any(one.resumed or one.paused for one in answers):
+        raise Conflict(why=f"Nothing in fleet {fleet_id} is paused.")
+    return Resumed(
+        resumed=[agent for one in answers for agent in one.resumed],
+        paused=[held for one in answers for held in one.paused],
+    )
+
+
+def _resume(tx: Transaction, id: FleetId, more: Budget) -> Resumed:
+    if more != Budget():
+        raise_budgets(tx, tx.get(Fleet, id), more)
+    answer = Resumed(resumed=[], paused=[])
+    for agent in tx.select(Agent, fleet=id, wanted=Wanted.RUNNING, paused=SET):
+        if (reason := why_not(tx, agent)) is not None:
+            answer.paused.append(Held(agent_id=agent.id, reason=reason))
+        else:
+            resume_agent(tx, agent)
+            answer.resumed.append(agent.id)
+    return answer
+
+
+def _paused_fleets(tx: Transaction) -> list[FleetId]:
+    return list(dict.fromkeys(agent.fleet for agent in tx.select(Agent, wanted=Wanted.RUNNING, paused=SET)))
+
+
+def _more(wish: MoreWish) -> Budget:
+    return Budget(max_turns=wish.turns or 0, max_tokens=wish.tokens or 0, max_seconds=wish.seconds or 0)
+
+
+def _budgets(wish: BudgetWish, usual: Budgets) -> tuple[Budget, Budget]:
+    """The fleet's, and each agent's own. Who names a number of turns for all has thereby named it for each."""
+    shared = Budget(
+        max_turns=_named(wish.max_turns, usual.fleet.max_turns),
+        max_tokens=_named(wish.max_tokens, usual.fleet.max_tokens),
+        max_seconds=_named(wish.max_seconds, usual.fleet.max_seconds),
+    )
+    own = Budget(
+        max_turns=usual.agent.max_turns if wish.max_turns is None else 0,
+        max_tokens=usual.agent.max_tokens if wish.max_tokens is None else 0,
+        max_seconds=usual.agent.max_seconds if wish.max_seconds is None else 0,
+    )
+    return shared, own
+
+
+def _named(wished: int | None, usual: int) -> int:
+    return usual if wished is None else wished
 
 
 def _name_after(agents: list[AgentWish]) -> str:

@@ -1,21 +1,24 @@
 """Runs are admitted, started and ended: reports of the reconcilers."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from muster.commands.endings import CUT_OUTCOMES, end_open_turn, end_run
+from muster.commands.budgets import enforce, pause_agent, why_not
+from muster.commands.endings import cut_outcome, end_open_turn, end_run
 from muster.commands.failures import fail_run, said_before
 from muster.commands.placing import Places
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
 from muster.model.ceiling import Ceilings, Occupancy, Sharding
+from muster.model.deadline import Lapse, Watch, next_deadline
+from muster.model.event import HubSlept
 from muster.model.fleet import Fleet
 from muster.model.ids import RunId, ServerId, SessionId
 from muster.model.retry import Again
-from muster.model.run import LIVE, MILLISECOND, Outcome, Run, RunState
+from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.spent import Spent
-from muster.model.turn import Ending, Turn
+from muster.model.turn import CUTS, Ending, Turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -32,7 +35,8 @@ class Admission:
 def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding, host: str) -> Admission:
     """Give every queued run its place that is due and fits, first in, first out.
 
-    One that a ceiling or its host server holds back, or whose moment has not come, holds up no other.
+    One that a ceiling or its host server holds back, or whose moment has not come, holds up no other. One whose
+    budget is used up is paused.
     """
     places = Places(tx=tx, sharding=sharding, host=host)
     queued = places.suspects_first(tx.select(Run, state=RunState.QUEUED))
@@ -40,7 +44,11 @@ def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding,
     admitted = 0
     for run in queued:
         agent = tx.get(Agent, run.agent)
-        if run.due_at <= tx.now and occupancy.admits(agent, ceilings) and places.give(run, agent):
+        if run.due_at > tx.now or not occupancy.admits(agent, ceilings):
+            continue
+        if (reason := why_not(tx, agent)) is not None:
+            pause_agent(tx, agent, reason)
+        elif places.give(run, agent):
             occupancy.take(agent)
             admitted += 1
     waiting = [run.due_at for run in queued if run.due_at > tx.now]
@@ -55,21 +63,43 @@ def start(tx: Transaction, actor: Actor, run: RunId, session: SessionId) -> None
     tx.record(event)
     agent = tx.get(Agent, started.agent)
     tx.save(agent.settle_in(session, started.server or ServerId("")))
+    tx.save(tx.get(Fleet, started.fleet).begin_work(tx.now))
 
 
 @command(by=System)
-def time_out(tx: Transaction, actor: Actor, run: RunId) -> None:
-    """The run's wall time is up: its turn ends so, before anything is stopped. Refused before that moment."""
+def lapse(tx: Transaction, actor: Actor, run: RunId, watch: Watch) -> None:
+    """A deadline of the run has passed: its turn ends so, before anything is stopped. Refused before that moment."""
     row = tx.get(Run, run)
     agent = tx.get(Agent, row.agent)
-    limit = agent.timeout_ms or tx.get(Fleet, row.fleet).timeout_ms
-    if limit is None or row.started_at is None or tx.now < row.started_at + limit * MILLISECOND:
+    due = next_deadline(row, agent, tx.get(Fleet, row.fleet), watch)
+    if due is None or due.at > tx.now or row.state is not RunState.WORKING:
         raise Stale(kind="run", id=run, state="within its time")
-    end_open_turn(tx, agent.id, Ending.TIMED_OUT, f"The run was not done within {limit} ms.", "")
+    if due.lapse is Lapse.SECONDS:
+        enforce(tx, agent)
+    else:
+        end_open_turn(tx, agent.id, Ending.TIMED_OUT, due.says, "")
 
 
 @command(by=System)
-def finish(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent) -> None:
+def stir(tx: Transaction, actor: Actor, run: RunId) -> None:
+    """The run gave a sign of life that nothing else tells."""
+    tx.save(tx.get(Run, run).stir(tx.now))
+
+
+@command(by=System)
+def sleep(tx: Transaction, actor: Actor, gap: timedelta) -> None:
+    """For so long nobody looked after the runs at work: their deadlines, and what counts as work, move by as much."""
+    runs = tx.select(Run, state=RunState.WORKING)
+    for run in runs:
+        tx.save(run.sleep(gap))
+    for fleet in tx.select(Fleet, id=[*{run.fleet for run in runs}]):
+        tx.save(fleet.sleep(gap))
+    if runs:
+        tx.record(HubSlept(seconds=gap.total_seconds(), runs=len(runs)))
+
+
+@command(by=System)
+def finish(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent | None) -> None:
     """The turn was answered."""
     row, agent = _report(tx, run, spent)
     end_open_turn(tx, agent.id, Ending.ANSWERED, None, output)
@@ -86,25 +116,45 @@ def fail(
     jitter: float,
     output: str = "",
     spent: Spent | None = None,
+    not_before: datetime | None = None,
     *,
     session_lost: bool = False,
 ) -> None:
-    """The run failed. While attempts are left and trying again can help, another is queued, after a pause."""
+    """The run failed. While attempts are left and trying again can help, another is queued, after a pause.
+
+    `not_before` is when the provider will hear of it again, where it said so.
+    """
     row, agent = _report(tx, run, spent)
     kept = agent.lose_session() if session_lost else agent
-    fail_run(tx, row, kept, error, again=again, jitter=jitter, output=output)
+    fail_run(tx, row, kept, error, again=again, jitter=jitter, output=output, not_before=not_before)
 
 
 @command(by=System)
-def cut(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent) -> None:
-    """What the run did was stopped, for the reason that its turn ended with. What was said is kept."""
+def cut(
+    tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent | None = None, *, answered: bool = False
+) -> None:
+    """What the run did was stopped, for the reason that its turn ended with. What was said is kept.
+
+    `answered`: the answer had come before it was stopped. After a pause it stands, so that nobody pays for it twice.
+    """
     row = tx.get(Run, run)
     agent = _spend(tx, tx.get(Agent, row.agent), spent)
     (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
-    if turn.ending not in CUT_OUTCOMES:
+    if turn.ending not in CUTS:
         raise Stale(kind="turn", id=turn.id, state=turn.ending or "open")
+    if answered and turn.ending is Ending.PAUSED and agent.paused is not None:
+        _answer_after_all(tx, row, agent, turn, output)
+        return
     tx.save(turn.keep_output(output or said_before(tx, agent.id)))
-    end_run(tx, row, CUT_OUTCOMES[turn.ending], turn.error, output)
+    end_run(tx, row, cut_outcome(agent, turn), turn.error, output)
+
+
+def _answer_after_all(tx: Transaction, run: Run, agent: Agent, turn: Turn, output: str) -> None:
+    resumed, event = agent.resume()
+    tx.save(resumed)
+    tx.record(event)
+    tx.save(turn.answer_after_all().keep_output(output))
+    end_run(tx, run, Outcome.DONE, None, output)
 
 
 def _report(tx: Transaction, run: RunId, spent: Spent | None) -> tuple[Run, Agent]:
@@ -113,11 +163,11 @@ def _report(tx: Transaction, run: RunId, spent: Spent | None) -> tuple[Run, Agen
     agent = tx.get(Agent, row.agent)
     if agent.wanted is Wanted.STOPPED or agent.run != row.id or not tx.select(Turn, agent=agent.id, ending=None):
         raise Stale(kind="run", id=run, state="cut")
-    return row, agent if spent is None else _spend(tx, agent, spent)
+    return row, _spend(tx, agent, spent)
 
 
-def _spend(tx: Transaction, agent: Agent, spent: Spent) -> Agent:
-    moved, event = agent.move(tool=None, tokens=spent.tokens, cost_usd=spent.cost_usd, now=tx.now)
+def _spend(tx: Transaction, agent: Agent, spent: Spent | None) -> Agent:
+    moved, event = agent.move(tool=None, spent=spent, now=tx.now)
     tx.save(moved)
     tx.record(event)
     return moved

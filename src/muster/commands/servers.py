@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from muster.commands.endings import CUT_OUTCOMES, end_run, queue_again
+from muster.commands.endings import cut_outcome, end_run, queue_again
 from muster.commands.failures import fail_run
 from muster.commands.suspicion import LONE_DEATHS_BORNE, has_survived, lone_deaths
 from muster.errors import Conflict
@@ -12,7 +12,7 @@ from muster.model.ids import ServerId
 from muster.model.retry import Again
 from muster.model.run import LIVE, Outcome, Run
 from muster.model.server import DEATHS, Server, StopReason
-from muster.model.turn import Turn
+from muster.model.turn import CUTS, Turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -79,8 +79,8 @@ def retire(tx: Transaction, actor: Actor, server: ServerId, generation: int, idl
 def _release(tx: Transaction, run: Run, server: Server, jitter: float) -> None:
     agent = tx.get(Agent, run.agent)
     (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
-    if turn.ending in CUT_OUTCOMES:
-        end_run(tx, run, CUT_OUTCOMES[turn.ending], turn.error)
+    if turn.ending in CUTS:
+        end_run(tx, run, cut_outcome(agent, turn), turn.error)
     elif server.why is StopReason.UNFIT:
         fail_run(tx, run, agent, server.detail or "The host is missing.", again=Again.NEVER, jitter=jitter)
     elif server.why is StopReason.FAILED:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from muster.model.facts import Line, Persona
 from muster.model.ids import AgentId, RunId, ServerId, SessionId, TurnId
+from muster.model.spent import Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +95,19 @@ class Sight:
 
     `final`: it failed in a way that sending it again cannot mend (no or a wrong key, no such model).
     `output`: the text of the newest answer so far, verbatim; of this turn only. `error`: the provider's own words.
-    `tokens`, `cost_usd`: of the whole session so far, as the host counts (input, output, reasoning and cache).
-    `tool`: the tool that runs at this moment.
+    `spent`: of the whole session so far; None where nothing was seen. `tool`: the tool that runs at this moment.
+    `closing`: it is still at work, but its answer is there, so no step follows. `retry_at`: the host waits until then
+    before it asks the model again.
     """
 
     standing: Standing
     output: str = ""
     error: str | None = None
     final: bool = False
-    tokens: int = 0
-    cost_usd: float = 0.0
+    spent: Spent | None = None
     tool: str | None = None
+    closing: bool = False
+    retry_at: datetime | None = None
 
 
 class AskKind(StrEnum):
@@ -129,13 +132,15 @@ class Ask:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
     """Something moved in a session. `turning` is true where a step or a turn may have ended, so that looking pays.
+    A sub-agent's hints are those of the session that it works for.
 
-    `session` None: the stream of hints was broken, so anything may have moved.
+    `session` None: the stream of hints was broken, so anything may have moved. `stirring_only`: it lives, and no more.
     """
 
     session: SessionId | None
     turning: bool
     tool: str | None = None
+    stirring_only: bool = False
 
 
 class Connection(Protocol):
@@ -212,6 +217,10 @@ class Host(Protocol):
 
     async def end_run(self, run: RunId) -> None:
         """End every process that a run left behind."""
+        ...
+
+    async def works(self, run: RunId) -> bool:
+        """True where a process of the run uses the CPU at this moment, whatever its session says."""
         ...
 
     def alive(self, process: ServerProcess) -> bool:

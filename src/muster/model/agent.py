@@ -3,14 +3,16 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from muster.errors import Conflict
-from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentRefused
+from muster.model.budget import Budget
+from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentPaused, AgentRefused, AgentResumed
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.retry import MAX_ATTEMPTS
-from muster.model.run import Outcome, Run, RunState
+from muster.model.run import MILLISECOND, Outcome, Run, RunState
+from muster.model.spent import Spent
 
 
 class Wanted(StrEnum):
@@ -22,6 +24,7 @@ class AgentStatus(StrEnum):
     QUEUED = "queued"
     STARTING = "starting"
     WORKING = "working"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -35,8 +38,9 @@ ACTIVE = frozenset({AgentStatus.QUEUED, AgentStatus.STARTING, AgentStatus.WORKIN
 class Agent:
     """`run` is its newest run. `session` lives on `server`, which it therefore goes back to.
 
-    `position` is its place in the order of spawning; `tokens` and `cost_usd` are of its session so far.
-    `timeout_ms` is the wall time of one run; its fleet's where it has none.
+    `position` is its place in the order of spawning. `tokens`, `cost_usd` and `steps` are all that it has spent;
+    those named `earlier_…` of them in sessions that were lost. `paused`: why nothing more is started for it.
+    `timeout_ms` is the wall time of one run; its fleet's where it has none. `worked_ms`: in the runs that have ended.
     """
 
     id: AgentId
@@ -55,10 +59,27 @@ class Agent:
     tool: str | None = None
     tokens: int = 0
     cost_usd: float = 0.0
+    steps: int = 0
+    earlier_tokens: int = 0
+    earlier_cost_usd: float = 0.0
+    earlier_steps: int = 0
     last_activity_at: datetime | None = None
     max_attempts: int = MAX_ATTEMPTS
     timeout_ms: int | None = None
+    max_turns: int = 0
+    max_tokens: int = 0
+    max_seconds: int = 0
+    worked_ms: int = 0
+    paused: str | None = None
     created_at: datetime
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(max_turns=self.max_turns, max_tokens=self.max_tokens, max_seconds=self.max_seconds)
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(tokens=self.tokens, cost_usd=self.cost_usd, steps=self.steps)
 
     def attach(self) -> AgentAttached:
         return AgentAttached(fleet=self.fleet, agent=self.id, name=self.name, role=self.role, persona=self.persona)
@@ -74,7 +95,34 @@ class Agent:
         return replace(self, session=session, server=server)
 
     def lose_session(self) -> "Agent":
-        return replace(self, session=None)
+        """A new session counts from nothing, so what this one has cost is kept."""
+        return replace(
+            self,
+            session=None,
+            earlier_tokens=self.tokens,
+            earlier_cost_usd=self.cost_usd,
+            earlier_steps=self.steps,
+        )
+
+    def pause(self, reason: str) -> "tuple[Agent, AgentPaused]":
+        """Start nothing more for it until it is resumed."""
+        return replace(self, paused=reason), AgentPaused(fleet=self.fleet, agent=self.id, reason=reason)
+
+    def resume(self) -> "tuple[Agent, AgentResumed]":
+        return replace(self, paused=None), AgentResumed(fleet=self.fleet, agent=self.id)
+
+    def rest(self, run: Run) -> "Agent":
+        """A run of its has ended."""
+        return replace(self, worked_ms=self.worked_ms + run.worked(run.ended_at or run.queued_at) // MILLISECOND)
+
+    def worked(self, run: Run, now: datetime) -> timedelta:
+        """How long it has worked in all; `run` is its newest."""
+        current = timedelta() if run.state is RunState.ENDED else run.worked(now)
+        return self.worked_ms * MILLISECOND + current
+
+    def raise_budget(self, more: Budget) -> "Agent":
+        raised = self.budget.raised(more)
+        return replace(self, max_turns=raised.max_turns, max_tokens=raised.max_tokens, max_seconds=raised.max_seconds)
 
     def follow(self, run: RunId) -> "Agent":
         return replace(self, run=run)
@@ -82,13 +130,28 @@ class Agent:
     def refuse(self, kind: str, what: str, pattern: str) -> AgentRefused:
         return AgentRefused(fleet=self.fleet, agent=self.id, kind=kind, what=what, pattern=pattern)
 
-    def move(self, *, tool: str | None, tokens: int, cost_usd: float, now: datetime) -> "tuple[Agent, AgentMoved]":
-        agent = replace(self, tool=tool, tokens=tokens, cost_usd=cost_usd, last_activity_at=now)
-        return agent, AgentMoved(fleet=self.fleet, agent=self.id, tool=tool, tokens=tokens, cost_usd=cost_usd)
+    def move(self, *, tool: str | None, spent: Spent | None, now: datetime) -> "tuple[Agent, AgentMoved]":
+        """`spent` is of its session so far; None where nobody looked."""
+        total = self.spent if spent is None else self._earlier + spent
+        agent = replace(
+            self, tool=tool, tokens=total.tokens, cost_usd=total.cost_usd, steps=total.steps, last_activity_at=now
+        )
+        return agent, AgentMoved(
+            fleet=self.fleet,
+            agent=self.id,
+            tool=tool,
+            tokens=total.tokens,
+            cost_usd=total.cost_usd,
+            steps=total.steps,
+        )
+
+    @property
+    def _earlier(self) -> Spent:
+        return Spent(tokens=self.earlier_tokens, cost_usd=self.earlier_cost_usd, steps=self.earlier_steps)
 
 
-def agent_status(run: Run) -> AgentStatus:
-    """An agent's status follows from its newest run alone."""
+def agent_status(agent: Agent, run: Run) -> AgentStatus:
+    """An agent's status follows from its newest run, and from what is wanted where that was interrupted."""
     match run.state:
         case RunState.QUEUED:
             return AgentStatus.QUEUED
@@ -96,6 +159,10 @@ def agent_status(run: Run) -> AgentStatus:
             return AgentStatus.STARTING
         case RunState.WORKING:
             return AgentStatus.WORKING
+        case RunState.ENDED if run.outcome is Outcome.INTERRUPTED and agent.wanted is Wanted.STOPPED:
+            return AgentStatus.CANCELLED
+        case RunState.ENDED if run.outcome is Outcome.INTERRUPTED and agent.paused is not None:
+            return AgentStatus.PAUSED
         case RunState.ENDED:
             return _ENDED[run.outcome or Outcome.FAILED]
 

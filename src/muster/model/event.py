@@ -70,6 +70,23 @@ class FleetLimited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRaised(Event):
+    """The fleet may spend more: what was added."""
+
+    turns: int
+    tokens: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSlept(Event):
+    """For so long nobody looked after the agents at work; their deadlines move by as much."""
+
+    seconds: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentAttached(Event):
     name: str
     role: str
@@ -88,6 +105,19 @@ class AgentMoved(Event):
     tool: str | None
     tokens: int
     cost_usd: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPaused(Event):
+    """Nothing more is started for the agent, and what it does is stopped."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentResumed(Event):
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

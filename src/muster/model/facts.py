@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from muster.model.budget import USUAL, Budgets
+from muster.model.spent import Spent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persona:
@@ -25,12 +28,14 @@ class Place:
     """A directory that agents are asked to work in, as it was found.
 
     `directory` is absolute and exists; `project` is the git top level above it, else the directory itself.
+    `budgets` are what fleets may spend here where their spawner does not say.
     """
 
     directory: str
     project: str
     git: bool
     personas: tuple[Persona, ...]
+    budgets: Budgets = USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +55,10 @@ class Transcript:
 
     lines: tuple[Line, ...] | None
     why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What an agent's session has cost so far. `spent` None: its host did not say."""
+
+    spent: Spent | None

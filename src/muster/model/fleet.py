@@ -2,17 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from muster import errors
 from muster.model.agent import ACTIVE, AgentStatus
-from muster.model.event import FleetCancelled, FleetLimited, FleetSpawned
+from muster.model.budget import Budget
+from muster.model.event import FleetCancelled, FleetLimited, FleetRaised, FleetSpawned
 from muster.model.ids import FleetId
+from muster.model.run import MILLISECOND
 
 
 class FleetStatus(StrEnum):
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -23,7 +26,10 @@ FAILURES = frozenset({AgentStatus.FAILED, AgentStatus.TIMED_OUT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """`directory` is where its agents work; `project` is the git top level above it, else the directory itself."""
+    """`directory` is where its agents work; `project` is the git top level above it, else the directory itself.
+
+    `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
+    """
 
     id: FleetId
     name: str
@@ -34,6 +40,15 @@ class Fleet:
     cancelled_at: datetime | None = None
     reason: str | None = None
     timeout_ms: int | None = None
+    max_turns: int = 0
+    max_tokens: int = 0
+    max_seconds: int = 0
+    worked_ms: int = 0
+    working_since: datetime | None = None
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(max_turns=self.max_turns, max_tokens=self.max_tokens, max_seconds=self.max_seconds)
 
     def spawn(self, agents: int) -> FleetSpawned:
         return FleetSpawned(fleet=self.id, name=self.name, agents=agents)
@@ -44,6 +59,27 @@ class Fleet:
 
     def limit(self, timeout_ms: int) -> tuple["Fleet", FleetLimited]:
         return replace(self, timeout_ms=timeout_ms), FleetLimited(fleet=self.id, timeout_ms=timeout_ms)
+
+    def raise_budget(self, more: Budget) -> tuple["Fleet", FleetRaised]:
+        raised = self.budget.raised(more)
+        fleet = replace(self, max_turns=raised.max_turns, max_tokens=raised.max_tokens, max_seconds=raised.max_seconds)
+        return fleet, FleetRaised(fleet=self.id, turns=more.max_turns, tokens=more.max_tokens, seconds=more.max_seconds)
+
+    def begin_work(self, now: datetime) -> "Fleet":
+        """An agent is at work."""
+        return self if self.working_since is not None else replace(self, working_since=now)
+
+    def rest(self, now: datetime) -> "Fleet":
+        """The last agent at work has ended."""
+        return replace(self, worked_ms=self.worked(now) // MILLISECOND, working_since=None)
+
+    def sleep(self, gap: timedelta) -> "Fleet":
+        """Count a time in which nobody looked after it as if it had not been."""
+        return self if self.working_since is None else replace(self, working_since=self.working_since + gap)
+
+    def worked(self, now: datetime) -> timedelta:
+        since = timedelta() if self.working_since is None else now - self.working_since
+        return self.worked_ms * MILLISECOND + since
 
     def require_open(self) -> None:
         if self.cancelled_at is not None:
@@ -56,6 +92,8 @@ def fleet_status(fleet: Fleet, agents: Collection[AgentStatus]) -> FleetStatus:
         return FleetStatus.RUNNING
     if fleet.cancelled_at is not None:
         return FleetStatus.CANCELLED
+    if AgentStatus.PAUSED in agents:
+        return FleetStatus.PAUSED
     if FAILURES.intersection(agents):
         return FleetStatus.FAILED
     return FleetStatus.COMPLETE

@@ -32,8 +32,9 @@ class Outcome(StrEnum):
 class Run:
     """`number` counts the runs of one agent from 1. `server` and `generation` say where it was placed.
 
-    It is not admitted before `due_at`. `output` is what was said in it, whole or not. `lone_death`: its host server
-    died while no other run was on it.
+    It is not admitted before `due_at`. `output` is what was said in it, whole or not. `stirred_at` is when it last
+    gave a sign of life; `slept_ms` is how long nobody looked after it, which no deadline counts. `lone_death`: its
+    host server died while no other run was on it.
     """
 
     id: RunId
@@ -48,6 +49,8 @@ class Run:
     queued_at: datetime
     due_at: datetime
     started_at: datetime | None = None
+    stirred_at: datetime | None = None
+    slept_ms: int = 0
     ended_at: datetime | None = None
     output: str | None = None
     lone_death: bool = False
@@ -69,8 +72,22 @@ class Run:
     def start(self, session: SessionId, now: datetime) -> "tuple[Run, RunStarted]":
         """The session exists: the agent can work."""
         self._require(RunState.STARTING)
-        run = replace(self, state=RunState.WORKING, started_at=now)
+        run = replace(self, state=RunState.WORKING, started_at=now, stirred_at=now)
         return run, RunStarted(fleet=self.fleet, agent=self.agent, run=self.id, session=session)
+
+    def stir(self, now: datetime) -> "Run":
+        return replace(self, stirred_at=now)
+
+    def sleep(self, gap: timedelta) -> "Run":
+        """Count a time in which nobody looked after it as if it had not been."""
+        stirred = None if self.stirred_at is None else self.stirred_at + gap
+        return replace(self, slept_ms=self.slept_ms + gap // MILLISECOND, stirred_at=stirred)
+
+    def worked(self, now: datetime) -> timedelta:
+        """How long it has worked, without the time that nobody looked after it."""
+        if self.started_at is None:
+            return timedelta()
+        return (self.ended_at or now) - self.started_at - self.slept_ms * MILLISECOND
 
     def end(self, outcome: Outcome, error: str | None, now: datetime, output: str = "") -> "tuple[Run, RunEnded]":
         self._require(RunState.QUEUED, RunState.STARTING, RunState.WORKING)

@@ -7,11 +7,13 @@ from enum import StrEnum
 from muster.errors import Stale
 from muster.model.event import TurnEnded, TurnSent
 from muster.model.ids import AgentId, FleetId, RunId, TurnId
+from muster.model.run import Outcome
 
 
 class TurnKind(StrEnum):
     FIRST = "first"
     RETRY = "retry"  # asks for the answer that the turn before it did not bring
+    CONTINUATION = "continuation"  # goes on where a pause cut the turn before it
 
 
 class Ending(StrEnum):
@@ -19,9 +21,15 @@ class Ending(StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
+    PAUSED = "paused"
 
 
-CUTS = (Ending.CANCELLED, Ending.TIMED_OUT)  # decided by us, before anything is stopped
+CUTS = {
+    Ending.CANCELLED: Outcome.CANCELLED,
+    Ending.TIMED_OUT: Outcome.TIMED_OUT,
+    Ending.PAUSED: Outcome.INTERRUPTED,
+}
+"""The endings that we decide, before anything is stopped; and how a run ends whose turn was cut so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,10 @@ class Turn:
         self._require_open()
         turn = replace(self, ending=ending, error=error, ended_at=now)
         return turn, TurnEnded(fleet=self.fleet, agent=self.agent, turn=self.id, ending=ending)
+
+    def answer_after_all(self) -> "Turn":
+        """Its answer had come when a pause ended it."""
+        return replace(self, ending=Ending.ANSWERED, error=None)
 
     def fail_attempt(self) -> "Turn":
         """One run more has failed it; it stays open, to be sent again."""

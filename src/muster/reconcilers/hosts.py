@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from muster.checkpoints import checkpoint
 from muster.commands import agents as agent_commands
+from muster.commands import runs as run_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown, MusterError
@@ -206,5 +207,7 @@ class HostsReconciler(Reconciler):
             return
         if hint.turning:
             self._runs.queue.add(agent.run)
+        elif hint.stirring_only:
+            await self.engine.execute(run_commands.stir, SYSTEM, run=agent.run)
         elif hint.tool != agent.tool:
             await self.engine.execute(agent_commands.move, SYSTEM, agent=agent.id, tool=hint.tool)

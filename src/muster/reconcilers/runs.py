@@ -17,12 +17,12 @@ from muster.engine import Engine
 from muster.errors import HostAway, HostFailed, HostRefused, SessionLost, Stale
 from muster.hosts.contract import Connection, SessionWish, Sight, Standing, TurnWish
 from muster.model.actor import SYSTEM
+from muster.model.deadline import Lapse, Watch, next_deadline
 from muster.model.event import Entry
 from muster.model.ids import AgentId, FleetId, RunId, SessionId
 from muster.model.retry import Again
 from muster.model.run import RunState
 from muster.model.server import ServerState
-from muster.model.spent import Spent
 from muster.model.turn import CUTS
 from muster.prompts.refusal import REFUSAL
 from muster.prompts.titles import title
@@ -33,6 +33,7 @@ from muster.views.runs import Work
 
 LOOK_SECONDS = 5.0  # how often a turn is looked at when no hint comes
 GRACE = timedelta(seconds=5)  # between a prompt's arrival and the host's first sign of work on it
+PATIENCE = timedelta(seconds=90)  # the host's own waits between tries come to less
 SENDS = 5
 NO_ANSWER = "The model ended its turn without an answer."
 NOT_TAKEN_UP = f"The host took the prompt {SENDS} times and did not work on it."
@@ -47,11 +48,13 @@ class RunsReconciler(Reconciler):
         connections: Connections,
         *,
         tools: tuple[str, ...],
+        watch: Watch,
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__(engine)
         self._connections = connections
         self._tools = tools
+        self._watch = watch
         self._clock = clock
 
     async def keys(self) -> Iterable[str]:
@@ -61,9 +64,9 @@ class RunsReconciler(Reconciler):
         match entry.name:
             case "run.admitted" | "run.ended":
                 return [entry.body["run"]]
-            case "agent.cancelled" if entry.agent is not None:
+            case "agent.cancelled" | "agent.paused" if entry.agent is not None:
                 return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
-            case "fleet.limited" if entry.fleet is not None:
+            case "fleet.limited" | "fleet.raised" if entry.fleet is not None:
                 return await self.engine.query(run_views.live, SYSTEM, fleet=FleetId(entry.fleet))
             case "server.ready":
                 return await self.engine.query(run_views.live, SYSTEM, server=entry.body["server"])
@@ -86,18 +89,20 @@ class RunsReconciler(Reconciler):
                 return await self._within_its_time(work)
 
     async def _within_its_time(self, work: Work) -> float | None:
-        left = self._seconds_left(work)
-        if left <= 0:
-            await self.engine.execute(run_commands.time_out, SYSTEM, run=work.run.id)
+        deadline = next_deadline(work.run, work.agent, work.fleet, self._watch)
+        left = math.inf if deadline is None else (deadline.at - self._clock()).total_seconds()
+        if deadline is not None and left <= 0:
+            await self._lapse(work, deadline.lapse)
             return 0.0
         again = await self._advance(work, self._next_step)
         return None if again is None else min(again, left)
 
-    def _seconds_left(self, work: Work) -> float:
-        limit = work.agent.timeout_ms or work.fleet.timeout_ms
-        if limit is None or work.run.started_at is None:
-            return math.inf
-        return limit / 1000 - (self._clock() - work.run.started_at).total_seconds()
+    async def _lapse(self, work: Work, lapse: Lapse) -> None:
+        """Before a silent run is given up a second sign must agree: a long command says nothing, but it works."""
+        if lapse is Lapse.INACTIVITY and work.server and await self._connections.host(work.server).works(work.run.id):
+            await self.engine.execute(run_commands.stir, SYSTEM, run=work.run.id)
+        else:
+            await self.engine.execute(run_commands.lapse, SYSTEM, run=work.run.id, watch=self._watch)
 
     async def _advance(self, work: Work, step: Callable[[Work, Connection], Awaitable[float | None]]) -> float | None:
         """Take a step on the run's server; what fails there fails the run."""
@@ -135,8 +140,10 @@ class RunsReconciler(Reconciler):
     async def _next_step(self, work: Work, connection: Connection) -> float | None:
         if not work.sent_in_this_run:
             return await self._send(work, connection)
-        sight = await connection.look(_wish(work))
+        sight = await connection.look(turn_wish(work))
         match sight.standing:
+            case Standing.OPEN if self._waits_too_long(sight):
+                return await self._give_back(work, connection, sight)
             case Standing.OPEN:
                 await self._refuse_asks(work, connection)
                 return await self._note(work, sight)
@@ -151,7 +158,7 @@ class RunsReconciler(Reconciler):
                 return await self._fail(work, sight.error or "The host reported an error.", again, sight)
 
     async def _send(self, work: Work, connection: Connection) -> float:
-        await connection.send(_wish(work))
+        await connection.send(turn_wish(work))
         checkpoint("turn.send:sent")
         await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
         return (
@@ -165,6 +172,16 @@ class RunsReconciler(Reconciler):
         if work.turn.sends >= SENDS * work.run.number:
             return await self._fail(work, NOT_TAKEN_UP, Again.NEVER, sight)
         return await self._send(work, connection)
+
+    def _waits_too_long(self, sight: Sight) -> bool:
+        return sight.retry_at is not None and sight.retry_at - self._clock() > PATIENCE
+
+    async def _give_back(self, work: Work, connection: Connection, sight: Sight) -> float | None:
+        """The provider wants to be asked much later: until then the agent waits here, and holds nothing."""
+        agent = work.agent
+        await connection.abort(agent.session or SessionId(""), agent.directory)
+        words = sight.error or "The provider is not to be asked for now."
+        return await self._fail(work, words, Again.SAME_TURN, sight, not_before=sight.retry_at)
 
     async def _refuse_asks(self, work: Work, connection: Connection) -> None:
         """Nobody is there to answer a headless agent, and an ask that stands would hold it for ever."""
@@ -181,8 +198,8 @@ class RunsReconciler(Reconciler):
             SYSTEM,
             agent=work.agent.id,
             tool=sight.tool,
-            tokens=sight.tokens,
-            cost_usd=sight.cost_usd,
+            spent=sight.spent,
+            closing=sight.closing,
         )
         return LOOK_SECONDS
 
@@ -193,7 +210,12 @@ class RunsReconciler(Reconciler):
         await self._clean_up(work)
         checkpoint("run.cut:ended")
         await self.engine.execute(
-            run_commands.cut, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
+            run_commands.cut,
+            SYSTEM,
+            run=work.run.id,
+            output=sight.output,
+            spent=sight.spent,
+            answered=sight.standing is Standing.ANSWERED and bool(sight.output),
         )
         return None
 
@@ -205,7 +227,7 @@ class RunsReconciler(Reconciler):
             return nothing
         try:
             await connection.abort(session, work.agent.directory)
-            return await connection.look(_wish(work))
+            return await connection.look(turn_wish(work))
         except HostFailed:
             return nothing  # its server is gone or going, and takes the work with it
 
@@ -217,14 +239,21 @@ class RunsReconciler(Reconciler):
         checkpoint("run.finish:answered")
         try:
             await self.engine.execute(
-                run_commands.finish, SYSTEM, run=work.run.id, output=sight.output, spent=_spent(work, sight)
+                run_commands.finish, SYSTEM, run=work.run.id, output=sight.output, spent=sight.spent
             )
         except Stale:
             return 0.0  # it was cut meanwhile: look again
         return None
 
     async def _fail(
-        self, work: Work, error: str, again: Again, sight: Sight | None = None, *, session_lost: bool = False
+        self,
+        work: Work,
+        error: str,
+        again: Again,
+        sight: Sight | None = None,
+        *,
+        not_before: datetime | None = None,
+        session_lost: bool = False,
     ) -> float | None:
         checkpoint("run.fail:seen")
         try:
@@ -236,7 +265,8 @@ class RunsReconciler(Reconciler):
                 again=again,
                 jitter=random.uniform(-1, 1),
                 output=sight.output if sight else "",
-                spent=_spent(work, sight) if sight else None,
+                spent=sight.spent if sight else None,
+                not_before=not_before,
                 session_lost=session_lost,
             )
         except Stale:
@@ -251,12 +281,7 @@ class RunsReconciler(Reconciler):
         return await self._connections.to(server)
 
 
-def _spent(work: Work, sight: Sight) -> Spent:
-    """A sight without figures (nothing was seen) leaves the count as it is."""
-    return Spent(tokens=sight.tokens or work.agent.tokens, cost_usd=sight.cost_usd or work.agent.cost_usd)
-
-
-def _wish(work: Work) -> TurnWish:
+def turn_wish(work: Work) -> TurnWish:
     return TurnWish(
         id=work.turn.id,
         session=work.agent.session or SessionId(""),

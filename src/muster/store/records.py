@@ -67,7 +67,7 @@ class Reading:
     def select(
         self, kind: type[R], *, limit: int | None = None, newest_first: bool = False, **where: object
     ) -> list[R]:
-        """In order of insertion. A tuple or list as value means "one of these", None means "not set"."""
+        """In order of insertion. As value a tuple or list means "one of these", None "not set", `SET` the opposite."""
         return [record for _, record in self._rows(kind, where, limit=limit, newest_first=newest_first)]
 
     def page(self, kind: type[R], *, before: int | None, limit: int, **where: object) -> tuple[list[R], int | None]:
@@ -85,6 +85,10 @@ class Reading:
         """The latest of a field that holds a moment."""
         found: datetime | None = statements.latest(self._connection, TABLES[kind], moment, where)
         return found
+
+    def total(self, kind: type[R], column: str, **where: object) -> int:
+        """The sum of a column of whole numbers."""
+        return statements.total(self._connection, TABLES[kind], column, where)
 
     def events(self, *, after: int, limit: int, fleet: str | None = None, agent: str | None = None) -> list[Entry]:
         return journal.read(self._connection, after=after, limit=limit, fleet=fleet, agent=agent)

@@ -50,6 +50,10 @@ def _id() -> Column[str]:
     return Column("id", Utf8, nullable=False, unique=True)
 
 
+def _budget() -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in ("max_turns", "max_tokens", "max_seconds")]
+
+
 def _reference(name: str, table: str) -> Column[str]:
     return Column(name, Utf8, ForeignKey(f"{table}.id"), nullable=False, index=True)
 
@@ -67,6 +71,9 @@ fleets = Table(
     Column("cancelled_at", Moment),
     Column("reason", Utf8),
     Column("timeout_ms", BigInteger),
+    *_budget(),
+    Column("worked_ms", BigInteger, nullable=False),
+    Column("working_since", Moment),
     sqlite_autoincrement=True,
 )
 
@@ -111,9 +118,16 @@ agents = Table(
     Column("tool", Utf8),
     Column("tokens", BigInteger, nullable=False),
     Column("cost_usd", Float, nullable=False),
+    Column("steps", BigInteger, nullable=False),
+    Column("earlier_tokens", BigInteger, nullable=False),
+    Column("earlier_cost_usd", Float, nullable=False),
+    Column("earlier_steps", BigInteger, nullable=False),
     Column("last_activity_at", Moment),
     Column("max_attempts", Integer, nullable=False),
     Column("timeout_ms", BigInteger),
+    *_budget(),
+    Column("worked_ms", BigInteger, nullable=False),
+    Column("paused", Utf8),
     Column("created_at", Moment, nullable=False),
     Index("ix_agents_session", "server", "session"),
     Index("ix_agents_name", "fleet", "name"),
@@ -136,6 +150,8 @@ runs = Table(
     Column("queued_at", Moment, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("started_at", Moment),
+    Column("stirred_at", Moment),
+    Column("slept_ms", BigInteger, nullable=False),
     Column("ended_at", Moment),
     Column("output", Utf8),
     Column("lone_death", Boolean, nullable=False),

@@ -45,6 +45,7 @@ class BridgeDoor:
             Route("/bridge/hello", self.hello, methods=["POST"]),
             Route("/bridge/call", self.call, methods=["POST"]),
             Route("/bridge/env", self.env, methods=["POST"]),
+            Route("/bridge/step", self.step, methods=["POST"]),
         ]
 
     async def hello(self, request: Request) -> Response:
@@ -86,6 +87,12 @@ class BridgeDoor:
                 }
             }
         )
+
+    async def step(self, request: Request) -> Response:
+        """Whether the agent of a session may make its next model request."""
+        actor = await self._actor(request, await _message(request))
+        answer = await self.engine.execute(self.engine.catalog["agent.step"], SYSTEM, agent=actor.agent)
+        return JSONResponse({"go": answer.go})
 
     async def _actor(self, request: Request, message: _Message) -> Actor:
         server = _require_server(request)

@@ -10,7 +10,7 @@ from muster.model.ids import AgentId, FleetId
 from muster.model.run import Run
 from muster.model.turn import Turn
 from muster.store.records import Reading
-from muster.verbs import Member, Operator, view
+from muster.verbs import Member, Operator, System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,13 @@ def brief(tx: Reading, actor: Actor, agent_id: AgentId) -> AgentBrief:
     """An agent's status alone."""
     agent = tx.get(Agent, agent_id)
     actor.require_fleet(agent.fleet)
-    return AgentBrief(agent_id=agent.id, status=agent_status(tx.get(Run, agent.run)))
+    return AgentBrief(agent_id=agent.id, status=agent_status(agent, tx.get(Run, agent.run)))
+
+
+@view(by=System)
+def row(tx: Reading, actor: Actor, agent: AgentId) -> Agent:
+    """One agent as it is stored."""
+    return tx.get(Agent, agent)
 
 
 @view(by=Operator, facts=Transcript)
@@ -59,7 +65,7 @@ def log(tx: Reading, actor: Actor, agent_id: AgentId) -> Log:
         agent_id=agent.id,
         fleet_id=agent.fleet,
         name=agent.name,
-        status=agent_status(tx.get(Run, agent.run)),
+        status=agent_status(agent, tx.get(Run, agent.run)),
         turns=[_turn_row(turn) for turn in tx.select(Turn, agent=agent.id)],
         lines=None if transcript.lines is None else list(transcript.lines),
         why=transcript.why,

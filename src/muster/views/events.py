@@ -1,6 +1,7 @@
 """The journal, read in pages; `GET /api/v1/events` follows it live."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from muster.model.actor import Actor
 from muster.model.event import Entry
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
-from muster.verbs import Cursor, Operator, view
+from muster.verbs import Cursor, Operator, System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +37,10 @@ def list_(
         events = tx.events(after=cursor, limit=limit, fleet=fleet_id, agent=agent_id)
     newest = events[-1].cursor if events else cursor if cursor is not None else tx.journal_head()
     return EventPage(events=events, cursor=newest)
+
+
+@view(by=System)
+def last_at(tx: Reading, actor: Actor) -> datetime | None:
+    """When something happened last."""
+    newest = tx.last_events(limit=1)
+    return newest[0].at if newest else None

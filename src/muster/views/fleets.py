@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from muster.model.ids import AgentId, FleetId
 from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.verbs import Cursor, Member, Operator, Settles, System, view
-from muster.views.members import FleetMember, members_of, newest_turn, status_of
+from muster.views.members import FleetMember, error_of, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -23,8 +23,19 @@ Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """What all agents together may spend (0 = no limit), and have spent."""
+
+    max_turns: int
+    max_tokens: int
+    max_seconds: int
+    turns: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRow:
-    """`tokens` and `cost_usd` are those of all its agents."""
+    """`tokens` and `cost_usd` are those of all its agents. `reason`: why it was cancelled, or is paused."""
 
     fleet_id: FleetId
     name: str
@@ -34,6 +45,7 @@ class FleetRow:
     created_at: datetime
     tokens: int
     cost_usd: float
+    budget: BudgetRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +68,10 @@ class AgentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullAgentRow(AgentRow):
-    """`agent` is the persona; `session_id` the host's own id of the conversation."""
+    """`agent` is the persona; `session_id` the host's own id of the conversation.
+
+    `due_at`: when an agent that waits after a failure is started again.
+    """
 
     agent: str
     model: str | None
@@ -64,6 +79,7 @@ class FullAgentRow(AgentRow):
     prompt: str
     output: str | None
     error: str | None
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +108,7 @@ def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) 
     fleet = _own_fleet(tx, actor, fleet_id)
     members = members_of(tx, fleet.id)
     agents = [_full_row(tx, member) if full else _agent_row(member) for member in members]
-    return FleetState(fleet=_fleet_row(fleet, members), agents=agents)
+    return FleetState(fleet=_fleet_row(tx, fleet, members), agents=agents)
 
 
 @view(by=Member)
@@ -116,7 +132,7 @@ def list_(
     rows: list[CountedFleetRow] = []
     while True:
         fleets, cursor = tx.page(Fleet, before=cursor, limit=limit - len(rows), **where)
-        found = [_counted_row(fleet, members_of(tx, fleet.id)) for fleet in fleets]
+        found = [_counted_row(tx, fleet, members_of(tx, fleet.id)) for fleet in fleets]
         rows += [row for row in found if status in (None, row.status)]
         if cursor is None or len(rows) == limit:
             return FleetPage(fleets=rows, cursor=cursor)
@@ -129,7 +145,7 @@ def row(tx: Reading, actor: Actor, fleet: FleetId) -> Fleet:
 
 
 def _waited_enough(first: Results, latest: Results, arguments: Mapping[str, object]) -> bool:
-    if latest.complete:
+    if latest.status is not FleetStatus.RUNNING:
         return True
     return arguments.get("until") == "any" and latest.settled_agents > first.settled_agents
 
@@ -142,8 +158,8 @@ def wait(
     timeout_seconds: Seconds = 45.0,
     until: Literal["all", "any"] = "all",
 ) -> Results:
-    """Wait until a fleet is no longer running (`all`), or one more of its agents is through (`any`), and give the
-    results so far. `settled` false: the time was up first and agents still work; call fleet.wait again.
+    """Wait until a fleet is no longer running (`all`; paused counts), or one more of its agents is through (`any`),
+    and give the results so far. `settled` false: the time was up first and agents still work; call fleet.wait again.
     """
     return results_of(tx, _own_fleet(tx, actor, fleet_id))
 
@@ -154,22 +170,32 @@ def _own_fleet(tx: Reading, actor: Actor, fleet_id: FleetId) -> Fleet:
     return fleet
 
 
-def _fleet_row(fleet: Fleet, members: list[FleetMember]) -> FleetRow:
+def _fleet_row(tx: Reading, fleet: Fleet, members: list[FleetMember]) -> FleetRow:
+    status = status_of(fleet, members)
+    paused = (member.agent.paused for member in members if member.status is AgentStatus.PAUSED)
     return FleetRow(
         fleet_id=fleet.id,
         name=fleet.name,
-        status=status_of(fleet, members),
-        reason=fleet.reason,
+        status=status,
+        reason=next(paused, None) if status is FleetStatus.PAUSED else fleet.reason,
         project=fleet.project,
         created_at=fleet.created_at,
         tokens=sum(member.agent.tokens for member in members),
         cost_usd=sum(member.agent.cost_usd for member in members),
+        budget=BudgetRow(
+            max_turns=fleet.max_turns,
+            max_tokens=fleet.max_tokens,
+            max_seconds=fleet.max_seconds,
+            turns=sum(member.agent.steps for member in members),
+            seconds=round(fleet.worked(tx.now).total_seconds()),
+        ),
     )
 
 
-def _counted_row(fleet: Fleet, members: list[FleetMember]) -> CountedFleetRow:
-    counts = Counter(member.status for member in members)
-    return CountedFleetRow(**asdict(_fleet_row(fleet, members)), agents=dict(counts))
+def _counted_row(tx: Reading, fleet: Fleet, members: list[FleetMember]) -> CountedFleetRow:
+    row = _fleet_row(tx, fleet, members)
+    shallow = {field.name: getattr(row, field.name) for field in fields(row)}
+    return CountedFleetRow(**shallow, agents=dict(Counter(member.status for member in members)))
 
 
 def _agent_row(member: FleetMember) -> AgentRow:
@@ -197,5 +223,6 @@ def _full_row(tx: Reading, member: FleetMember) -> FullAgentRow:
         session_id=member.agent.session,
         prompt=first.text,
         output=turn.output,
-        error=member.run.error or turn.error,
+        error=error_of(tx, member) or turn.error,
+        due_at=member.run.due_at if member.status is AgentStatus.QUEUED and member.run.due_at > tx.now else None,
     )

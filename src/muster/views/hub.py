@@ -1,10 +1,11 @@
 """The hub itself."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from muster import __version__
 from muster.model.actor import Actor
-from muster.model.agent import AgentStatus, agent_status
+from muster.model.agent import Agent, AgentStatus, agent_status
 from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
@@ -49,9 +50,8 @@ def ping(tx: Reading, actor: Actor) -> Pong:
 @view(by=Operator)
 def status(tx: Reading, actor: Actor) -> HubState:
     """What the hub is at: agents on the way, and host servers that run."""
-    counts: dict[AgentStatus, int] = {}
-    for run in tx.select(Run, state=(RunState.QUEUED, *LIVE)):
-        counts[agent_status(run)] = counts.get(agent_status(run), 0) + 1
+    runs = tx.select(Run, state=(RunState.QUEUED, *LIVE))
+    counts = dict(Counter(agent_status(tx.get(Agent, run.agent), run) for run in runs))
     awake = tx.select(Server, state=(ServerState.STARTING, ServerState.READY))
     return HubState(version=__version__, agents=counts, servers=[_row(tx, server) for server in awake])
 

@@ -7,7 +7,7 @@ from muster.errors import Broken
 from muster.model.agent import Agent, AgentStatus, agent_status
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId
-from muster.model.run import Run
+from muster.model.run import Run, RunState
 from muster.model.turn import Turn
 from muster.store.records import Reading
 
@@ -19,7 +19,7 @@ class FleetMember:
 
     @property
     def status(self) -> AgentStatus:
-        return agent_status(self.run)
+        return agent_status(self.agent, self.run)
 
 
 def members_of(tx: Reading, fleet: FleetId) -> list[FleetMember]:
@@ -38,3 +38,11 @@ def newest_turn(tx: Reading, agent: AgentId) -> Turn:
     if not turns:
         raise Broken(why=f"agent {agent} has no turn")
     return turns[0]
+
+
+def error_of(tx: Reading, member: FleetMember) -> str | None:
+    """Why its newest run failed; of one that waits to try again, why the one before it did."""
+    if member.run.state is not RunState.QUEUED or member.run.number == 1:
+        return member.run.error
+    before = tx.find(Run, agent=member.agent.id, number=member.run.number - 1)
+    return before.error if before else None

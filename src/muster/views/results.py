@@ -7,9 +7,10 @@ from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
+from muster.model.run import MILLISECOND
 from muster.store.records import Reading
 from muster.verbs import Member, view
-from muster.views.members import FleetMember, members_of, newest_turn, status_of
+from muster.views.members import FleetMember, error_of, members_of, newest_turn, status_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """`complete`: the fleet is no longer running, so nothing will be added by itself."""
+    """`complete`: the fleet neither runs nor is paused, so nothing will be added."""
 
     fleet_id: FleetId
     status: FleetStatus
@@ -59,7 +60,7 @@ def results_of(tx: Reading, fleet: Fleet, agent_id: AgentId | None = None) -> Re
     return Results(
         fleet_id=fleet.id,
         status=status,
-        complete=status is not FleetStatus.RUNNING,
+        complete=status not in (FleetStatus.RUNNING, FleetStatus.PAUSED),
         results=[_result(tx, member) for member in chosen],
     )
 
@@ -73,7 +74,7 @@ def _result(tx: Reading, member: FleetMember) -> Result:
         status=member.status,
         output=turn.output,
         partial=turn.output is not None and member.status is not AgentStatus.DONE,
-        error=member.run.error,
+        error=error_of(tx, member),
         tokens=member.agent.tokens,
         cost_usd=member.agent.cost_usd,
         duration_ms=_duration_ms(tx, member),
@@ -82,8 +83,7 @@ def _result(tx: Reading, member: FleetMember) -> Result:
 
 def _duration_ms(tx: Reading, member: FleetMember) -> int | None:
     """How long the newest run worked; null while it has not begun."""
-    started, ended = member.run.started_at, member.run.ended_at
-    return None if started is None else round(((ended or tx.now) - started).total_seconds() * 1000)
+    return None if member.run.started_at is None else round(member.run.worked(tx.now) / MILLISECOND)
 
 
 def _named(members: list[FleetMember]) -> str:

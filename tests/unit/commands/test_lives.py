@@ -22,7 +22,9 @@ from muster.commands import turns as turn_commands
 from muster.errors import MusterError
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.budget import Budget, Budgets
 from muster.model.ceiling import Ceilings, Sharding
+from muster.model.deadline import Watch
 from muster.model.retry import Again
 from muster.model.server import StopReason
 from muster.model.spent import Spent
@@ -33,12 +35,13 @@ pytestmark = pytest.mark.anyio
 TOTAL = 3
 ROUNDING = timedelta(milliseconds=1)  # pauses are told in whole milliseconds
 REPORTS = ["finish", "cut", *Again]
-SPENT = Spent(tokens=5, cost_usd=0.1)
+SPENT = Spent(tokens=5, cost_usd=0.1, steps=1)
+FEW = Budgets(fleet=Budget(max_tokens=40, max_seconds=600), agent=Budget(max_turns=4))
 DEEDS = st.one_of(
     st.tuples(st.just("spawn"), st.integers(1, 3)),
     st.tuples(
         st.sampled_from(
-            ["attach", "cancel_agent", "cancel_fleet", "start", "send", "ready", "move", "retire", "drain"]
+            ["attach", "cancel_agent", "cancel_fleet", "start", "send", "ready", "retire", "resume", "drain"]
         ),
         st.integers(0, 9),
     ),
@@ -46,7 +49,8 @@ DEEDS = st.one_of(
     st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(REPORTS)),
     st.tuples(st.just("stop"), st.integers(0, 9), st.sampled_from(StopReason)),
     st.tuples(st.just("wait"), st.integers(1, 300)),
-    st.tuples(st.just("time_out"), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["lapse", "sleep"]), st.integers(0, 9)),
+    st.tuples(st.just("move"), st.integers(0, 9), st.integers(0, 6)),
     st.tuples(st.just("limit"), st.integers(0, 9)),
 )
 
@@ -99,8 +103,13 @@ class Life:
         run = next((one for one in rows(self.stage.path, "runs") if one["agent"] == turn.get("agent")), {"id": "none"})
         await self.report(turn_commands.send, turn=turn["id"], run=run["id"])
 
-    async def move(self, which: int) -> None:
-        await self.report(agent_commands.move, agent=self.pick("agents", which)["id"], tool="read", tokens=which)
+    async def move(self, which: int, steps: int) -> None:
+        spent = Spent(tokens=steps * 5, cost_usd=0.1, steps=steps)
+        await self.report(agent_commands.move, agent=self.pick("agents", which)["id"], tool="read", spent=spent)
+
+    async def resume(self, which: int) -> None:
+        more = {"tokens": 10, "seconds": 60} if which % 2 else {}
+        await self.stage.call("fleet.resume", **({"more": more} if more else {}))
 
     async def end(self, which: int, report: str | Again) -> None:
         run = self.pick("runs", which)["id"]
@@ -113,8 +122,11 @@ class Life:
             case "cut":
                 await self.report(run_commands.cut, run=run, output="said", spent=SPENT)
 
-    async def time_out(self, which: int) -> None:
-        await self.report(run_commands.time_out, run=self.pick("runs", which)["id"])
+    async def lapse(self, which: int) -> None:
+        await self.report(run_commands.lapse, run=self.pick("runs", which)["id"], watch=Watch(inactivity_ms=60_000))
+
+    async def sleep(self, seconds: int) -> None:
+        await self.report(run_commands.sleep, gap=timedelta(seconds=seconds))
 
     async def limit(self, which: int) -> None:
         await self.stage.call("fleet.set_timeout", fleet_id=self.pick("fleets", which)["id"], timeout_ms=10_000)
@@ -157,6 +169,7 @@ class Replay:
         self.agent_of: dict[str, str] = {}
         self.newest: dict[str, str] = {}
         self.cancelled: set[str] = set()
+        self.paused: set[str] = set()
         self.closed: set[str] = set()
         self.sends: Counter[str] = Counter()
         self.turns: dict[str, str] = {}
@@ -184,6 +197,14 @@ class Replay:
     def agent_cancelled(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         assert event["agent"] not in self.cancelled
         self.cancelled.add(event["agent"])
+
+    def agent_paused(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert event["agent"] not in self.paused | self.cancelled
+        self.paused.add(event["agent"])
+
+    def agent_resumed(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        assert event["agent"] not in self.cancelled
+        self.paused.remove(event["agent"])
 
     def run_queued(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         assert body["run"] not in self.runs
@@ -238,12 +259,20 @@ class Replay:
     def is_running(self, fleet: str) -> bool:
         return any(self.runs[self.newest[agent]][0] != "ended" for agent in self.members[fleet])
 
+    def end(self, agent: str) -> str | None:
+        _, outcome = self.runs[self.newest[agent]]
+        if outcome == "interrupted" and agent in self.cancelled:
+            return "cancelled"
+        return "paused" if outcome == "interrupted" and agent in self.paused else outcome
+
     def status(self, fleet: str) -> str:
-        ends = {self.runs[self.newest[agent]][1] for agent in self.members[fleet]}
+        ends = {self.end(agent) for agent in self.members[fleet]}
         if self.is_running(fleet):
             return "running"
         if fleet in self.closed:
             return "cancelled"
+        if "paused" in ends:
+            return "paused"
         return "failed" if ends & {"failed", "interrupted", "timed_out"} else "complete"
 
 
@@ -251,7 +280,7 @@ class Replay:
 @given(deeds=st.lists(DEEDS, min_size=5, max_size=40))
 async def test_rows_and_journal_agree_after_any_sequence_of_commands(deeds):
     with tempfile.TemporaryDirectory() as folder:
-        async with ScriptedHost({}) as host, hub(Path(folder), host, Clock()) as stage:
+        async with ScriptedHost({}) as host, hub(Path(folder), host, Clock(), budgets=FEW) as stage:
             life = Life(stage)
             for deed in deeds:
                 await life.do(*deed)
@@ -271,6 +300,7 @@ async def require_agreement(stage: Stage) -> None:
         assert [run["number"] for run in own] == list(range(1, len(own) + 1))
         assert own[-1]["id"] == agent["run"]
         assert all(run["state"] == "ended" for run in own[:-1])
+    assert {agent["id"] for agent in agents if agent["paused"]} == replay.paused
     for run in runs:
         assert (run["server"] is None) == (run["state"] == "queued" or run["generation"] is None)
         assert run["started_at"] is None or run["started_at"] >= run["queued_at"]

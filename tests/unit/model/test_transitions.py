@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.model import event as event_module
-from muster.model.agent import ACTIVE, NAME, AgentStatus, agent_status, name_for
+from muster.model.agent import ACTIVE, NAME, Agent, AgentStatus, Wanted, agent_status, name_for
 from muster.model.event import Event, event_name
 from muster.model.fleet import FAILURES, Fleet, FleetStatus, fleet_status
 from muster.model.run import Outcome, Run, RunState
@@ -17,6 +17,18 @@ from muster.model.turn import Ending, Turn, TurnKind
 from unit.stage import refused
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AGENT = Agent(
+    id="agt_1",
+    fleet="flt_1",
+    position=0,
+    name="a",
+    role="a",
+    persona="build",
+    model=None,
+    directory="/p",
+    run="run_1",
+    created_at=NOW,
+)
 RUN, _ = Run.queue(id="run_1", agent="agt_1", fleet="flt_1", number=1, now=NOW)
 SERVER, _ = Server.want(id="srv_1", host="scripted", now=NOW)
 TURN = Turn(id="trn_1", agent="agt_1", fleet="flt_1", kind=TurnKind.FIRST, preamble="", text="p", created_at=NOW)
@@ -129,14 +141,17 @@ def test_fleet_is_running_while_anyone_is_on_the_way_and_else_how_it_came_out(st
     assert (status is FleetStatus.RUNNING) == bool(ACTIVE & set(statuses))
     if status is not FleetStatus.RUNNING:
         assert (status is FleetStatus.CANCELLED) == cancelled
-        assert (status is FleetStatus.FAILED) == (not cancelled and bool(FAILURES & set(statuses)))
+        paused = not cancelled and AgentStatus.PAUSED in statuses
+        assert (status is FleetStatus.PAUSED) == paused
+        assert (status is FleetStatus.FAILED) == (not cancelled and not paused and bool(FAILURES & set(statuses)))
 
 
 def test_every_state_of_a_run_is_a_status_of_its_agent():
     for state in RunState:
         for outcome in Outcome:
-            status = agent_status(replace(RUN, state=state, outcome=outcome))
-            assert (status in ACTIVE) == (state is not RunState.ENDED)
+            run = replace(RUN, state=state, outcome=outcome)
+            for agent in (AGENT, replace(AGENT, paused="why"), replace(AGENT, wanted=Wanted.STOPPED)):
+                assert (agent_status(agent, run) in ACTIVE) == (state is not RunState.ENDED)
 
 
 @given(role=st.text(min_size=1, max_size=64), taken=st.lists(st.sampled_from(["a", "agent", "x" * 32, "lead"])))

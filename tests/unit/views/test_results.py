@@ -60,7 +60,7 @@ async def test_fleet_counts_what_its_agents_used(stage):
     spawned = await stage.spawn("a", "b")
     for agent, tokens in zip(spawned["agent_ids"], (10, 32), strict=True):
         await stage.engine.execute(
-            agent_commands.move, SYSTEM, agent=agent, tool="read", tokens=tokens, cost_usd=tokens / 4
+            agent_commands.move, SYSTEM, agent=agent, tool="read", spent=Spent(tokens=tokens, cost_usd=tokens / 4)
         )
     status = await stage.call("fleet.status", fleet_id=spawned["fleet_id"])
     assert (status["fleet"]["tokens"], status["fleet"]["cost_usd"]) == (42, 10.5)
@@ -69,8 +69,9 @@ async def test_fleet_counts_what_its_agents_used(stage):
 
 async def test_move_that_says_nothing_new_is_no_event(stage):
     spawned = await stage.spawn("a")
+    spent = Spent(tokens=5)
     for _ in range(3):
-        await stage.engine.execute(agent_commands.move, SYSTEM, agent=spawned["agent_ids"][0], tool="read", tokens=5)
+        await stage.engine.execute(agent_commands.move, SYSTEM, agent=spawned["agent_ids"][0], tool="read", spent=spent)
     assert len(await stage.events("agent.moved")) == 1
 
 

@@ -5,6 +5,9 @@ const HOOK_MS = 200
 const HELLO_MS = 2000
 const HUB_AWAY_MS = 60_000
 const RETRY_MS = 500
+const STEP_MS = 1000
+// A session that may not go on is aborted by the hub at once; this is for the case that the hub died just then.
+const HELD_MS = 60_000
 // What an agent's shell must not see: with the password it could speak as any other agent of this server.
 const BLANK = [
   "OPENCODE_SERVER_PASSWORD",
@@ -94,7 +97,17 @@ const tool = (options, definition) => ({
   },
 })
 
-export const MusterBridge = async ({ directory }, options = {}) => {
+// The session that a sub-agent works for in the end; its own where it is none.
+async function root(client, session) {
+  for (let depth = 0; depth < 8; depth++) {
+    const parent = (await client.session.get({ path: { id: session } }).catch(() => undefined))?.data?.parentID
+    if (!parent) break
+    session = parent
+  }
+  return session
+}
+
+export const MusterBridge = async ({ directory, client }, options = {}) => {
   if (!options.server || !options.hub_file || !options.token_file) return {}
   const definitions = await hello(options, directory)
   const named = new Map(definitions.map((definition) => [definition.name, definition]))
@@ -112,6 +125,13 @@ export const MusterBridge = async ({ directory }, options = {}) => {
       const required = definition.parameters?.required ?? []
       if (output.parameters && "required" in output.parameters) output.parameters.required = required
       output.jsonSchema = { type: "object", additionalProperties: false, ...definition.parameters, required }
+    },
+    // Before each model request: at a ceiling no further one is made. Without a hub's answer the work goes on.
+    "chat.params": async ({ sessionID }) => {
+      const told = await within(STEP_MS, options, "/bridge/step", { session: await root(client, sessionID) })
+      if (told?.go !== false) return
+      await sleep(HELD_MS)
+      throw new Error("Muster holds this session.")
     },
     "shell.env": async ({ sessionID }, output) => {
       for (const name of BLANK) output.env[name] = ""

@@ -1,7 +1,7 @@
 """A running OpenCode server, spoken to."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
@@ -13,6 +13,7 @@ from muster.errors import HostAway, HostFailed, HostRefused, SessionLost
 from muster.hosts.contract import Ask, AskKind, Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
 from muster.hosts.opencode import translate
 from muster.hosts.opencode.client import Client, healthy_version
+from muster.hosts.opencode.tally import DEPTH, Tally
 from muster.hosts.opencode.translate import Reading
 from muster.model.facts import Line
 from muster.model.ids import SessionId
@@ -24,12 +25,12 @@ AGENT = "muster_agent"
 # OpenCode tells of the newest 100 sessions unless a number is given.
 ALL_SESSIONS = 1_000_000
 NEWEST_MESSAGES = 8
-DEPTH = 8  # of sub-agents below an agent
 CLOCKS_SECONDS = 60  # how far OpenCode's clock and ours may lie apart
 # OpenCode is idle for a moment before its loop begins, and before an error stands in the message (0.7 s in a cold
 # directory). A session that has stood still for longer than this stands still.
 MOMENT_SECONDS = 3.0
 LOOK_SECONDS = 0.1
+STIR_SECONDS = 20.0
 RECONNECT_SECONDS = (0.1, 5.0)
 
 
@@ -42,8 +43,11 @@ class OpenCodeConnection:
         self._client = Client(server=wish.id, port=process.port, password=wish.password)
         self._offered: set[tuple[str, str, str | None]] = set()
         self._refusals: dict[SessionId, str] = {}
+        self._parents: dict[SessionId, SessionId] = {}
+        self._stirred: dict[SessionId, float] = {}
         self._checking = anyio.Lock()
         self._heard_at = 0.0
+        self._tally = Tally(self._client)
 
     async def healthy(self) -> bool:
         """A server that does not answer but tells of events meanwhile is busy, not stuck."""
@@ -149,10 +153,28 @@ class OpenCodeConnection:
             self._heard_at = time.monotonic()
             if refusal := translate.refusal(event):
                 self._refusals[refusal[0]] = refusal[1]
+            if parent := translate.parent(event):
+                self._parents[parent[0]] = parent[1]
             if event["payload"]["type"] == "server.connected":
                 yield Hint(session=None, turning=True)
-            elif hint := translate.hint(event, tools):
-                yield hint
+            elif (hint := translate.hint(event, tools)) and self._is_news(hint):
+                yield hint if hint.session not in self._parents else self._of_root(hint, tools)
+
+    def _is_news(self, hint: Hint) -> bool:
+        """Of what only shows that a session lives, one every so often is enough."""
+        session, now = hint.session or SessionId(""), time.monotonic()
+        if not hint.stirring_only or now - self._stirred.get(session, 0.0) > STIR_SECONDS:
+            self._stirred[session] = now
+            return True
+        return False
+
+    def _of_root(self, hint: Hint, tools: Mapping[SessionId, str]) -> Hint:
+        """What a sub-agent does is seen at the session that it works for."""
+        session = hint.session
+        while session in self._parents:
+            session = self._parents[session]
+        tool = tools.get(session) if session else None
+        return Hint(session=session, turning=hint.turning, tool=tool, stirring_only=not hint.turning)
 
     async def _read(self, wish: TurnWish) -> Reading:
         """The status comes first: read after the messages it could be idle while the last answer was not seen yet."""
@@ -164,7 +186,7 @@ class OpenCodeConnection:
             status=statuses.get(wish.session),
             question=await self._question(wish, newest),
             newest=newest,
-            session=session,
+            spent=await self._tally.of(session, newest, wish.directory),
         )
 
     async def _question(self, wish: TurnWish, newest: list[Any]) -> Any | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from muster.hosts.contract import ServerProcess, ServerWish
 from muster.hosts.opencode.connection import OpenCodeConnection
 from muster.hosts.opencode.personas import Personas
-from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, resident_mib, runs
+from muster.hosts.opencode.processes import RUN_MARK, Mark, end_marked, resident_mib, runs, uses_cpu
 from muster.hosts.opencode.server import Servers
 from muster.model.facts import Persona
 from muster.model.ids import RunId, ServerId
@@ -46,6 +46,9 @@ class OpenCodeHost:
 
     async def end_run(self, run: RunId) -> None:
         await end_marked(Mark(name=RUN_MARK, value=run))
+
+    async def works(self, run: RunId) -> bool:
+        return await uses_cpu(Mark(name=RUN_MARK, value=run))
 
     def alive(self, process: ServerProcess) -> bool:
         self._servers.reap()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import anyio
 import psutil
 from anyio import to_thread
 
@@ -18,6 +19,8 @@ MIB = 1024 * 1024
 GRACE_SECONDS = 1.0
 KILL_SECONDS = 0.9
 LOOK_SECONDS = 0.05
+CPU_LOOK_SECONDS = 1.0
+IDLING = 0.03  # of one core
 # The OS tells a start time with the grain of its clock, and a corrected clock moves it a little.
 SAME_START_SECONDS = 2.0
 
@@ -36,6 +39,13 @@ class Mark:
 async def end_marked(mark: Mark) -> None:
     """End every process that bears a mark: asked first, killed after a second. Raises `HostFailed` if one stays."""
     await to_thread.run_sync(_end, mark)
+
+
+async def uses_cpu(mark: Mark) -> bool:
+    """True where the processes that bear a mark use the CPU, for more than idling takes."""
+    before = await to_thread.run_sync(_cpu_seconds, mark)
+    await anyio.sleep(CPU_LOOK_SECONDS)
+    return await to_thread.run_sync(_cpu_seconds, mark) - before > IDLING * CPU_LOOK_SECONDS
 
 
 def runs(pid: int, started_at: float) -> bool:
@@ -123,6 +133,16 @@ def _signal_until_gone(mark: Mark, send: Callable[[psutil.Process], None], secon
             return left
         time.sleep(LOOK_SECONDS)
     return []
+
+
+def _cpu_seconds(mark: Mark) -> float:
+    seconds = 0.0
+    for process in marked(mark):
+        try:
+            seconds += sum(process.cpu_times()[:2])
+        except psutil.Error:
+            continue  # ended meanwhile
+    return seconds
 
 
 def _each(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:

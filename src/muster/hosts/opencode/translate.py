@@ -14,6 +14,7 @@ from typing import Any  # Any: OpenCode's JSON, which has no finite type
 from muster.hosts.contract import Ask, AskKind, Hint, Sight, Standing, TurnWish
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
+from muster.model.spent import Spent
 
 Json = Mapping[str, Any]
 
@@ -51,7 +52,7 @@ class Reading:
     status: Json | None
     question: Json | None
     newest: Sequence[Json]
-    session: Json
+    spent: Spent
 
     @property
     def at_work(self) -> bool:
@@ -92,7 +93,7 @@ class Reading:
 def sight(reading: Reading) -> Sight:
     """How far a turn has got."""
     if reading.question is None:
-        return Sight(standing=Standing.ABSENT, **_totals(reading.session))
+        return Sight(standing=Standing.ABSENT, spent=reading.spent)
     info = reading.answer["info"] if reading.answer else {}
     parts = reading.answer["parts"] if reading.answer else []
     standing = _standing(reading, info)
@@ -101,8 +102,10 @@ def sight(reading: Reading) -> Sight:
         output=_said(parts) if standing is Standing.ANSWERED else reading.said_so_far,
         error=_retrying(reading.status) if reading.at_work else _failure(info),
         final=not reading.at_work and _is_final(info),
+        spent=reading.spent,
         tool=_running_tool(parts) if reading.at_work else None,
-        **_totals(reading.session),
+        closing=reading.at_work and _is_good(info),
+        retry_at=_retry_at(reading.status),
     )
 
 
@@ -140,7 +143,16 @@ def hint(event: Json, tools: dict[SessionId, str]) -> Hint | None:
         _note_tool(session, part, tools)
     turning = kind in TURNING or _ends_step(kind, properties, part, info)
     tool = tools.get(session)
-    return Hint(session=session, turning=turning, tool=tool) if turning or tool != before else None
+    return Hint(session=session, turning=turning, tool=tool, stirring_only=not turning and tool == before)
+
+
+def parent(event: Json) -> tuple[SessionId, SessionId] | None:
+    """A sub-agent's session and the one that it works for."""
+    payload: Json = event.get("payload") or {}
+    info: Json = (payload.get("properties") or {}).get("info") or {}
+    if payload.get("type") not in ("session.created", "session.updated") or not info.get("parentID"):
+        return None
+    return SessionId(info["id"]), SessionId(info["parentID"])
 
 
 def refusal(event: Json) -> tuple[SessionId, str] | None:
@@ -209,6 +221,12 @@ def _retrying(status: Json | None) -> str | None:
     return status.get("message") if status and status["type"] == "retry" else None
 
 
+def _retry_at(status: Json | None) -> datetime | None:
+    if not status or status["type"] != "retry":
+        return None
+    return datetime.fromtimestamp(status["next"] / 1000, UTC)
+
+
 def _failure(info: Json) -> str | None:
     error = info.get("error")
     if not error:
@@ -231,19 +249,6 @@ def _is_final(info: Json) -> bool:
 def _running_tool(parts: Sequence[Json]) -> str | None:
     running = [part["tool"] for part in parts if part["type"] == "tool" and part["state"]["status"] in RUNNING]
     return running[-1] if running else None
-
-
-def _totals(session: Json) -> dict[str, Any]:
-    tokens = session.get("tokens") or {}
-    cache = tokens.get("cache") or {}
-    counted = [
-        tokens.get("input"),
-        tokens.get("output"),
-        tokens.get("reasoning"),
-        cache.get("read"),
-        cache.get("write"),
-    ]
-    return {"tokens": int(sum(count or 0 for count in counted)), "cost_usd": float(session.get("cost") or 0)}
 
 
 def _note_tool(session: SessionId, part: Json, tools: dict[SessionId, str]) -> None:

@@ -69,6 +69,10 @@ class ScriptedHost:
     async def end_run(self, run: RunId) -> None:
         await anyio.lowlevel.checkpoint()
 
+    async def works(self, run: RunId) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return False
+
     def alive(self, process: ServerProcess) -> bool:
         return any(server.process == process for server in self._servers.values())
 

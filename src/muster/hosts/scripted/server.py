@@ -12,7 +12,7 @@ from muster.hosts.contract import Hint, ServerProcess, SessionWish
 from muster.hosts.scripted.sessions import Asked, Play, Reply, Session, perform
 from muster.model.ids import ServerId, SessionId
 
-ABORTED = Reply(error="Aborted", tokens=0, cost_usd=0.0)
+ABORTED = Reply(error="Aborted", tokens=0, cost_usd=0.0, steps=0)
 
 
 @dataclass(slots=True)

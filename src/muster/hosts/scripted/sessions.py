@@ -10,6 +10,7 @@ from anyio import CancelScope
 from muster.hosts.contract import SessionWish, Sight, Standing, TurnWish
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
+from muster.model.spent import NOTHING, Spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,11 @@ class Reply:
     final: bool = False
     tokens: int = 10
     cost_usd: float = 0.001
+    steps: int = 1
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(tokens=self.tokens, cost_usd=self.cost_usd, steps=self.steps)
 
 
 Play: TypeAlias = Callable[[TurnWish], Awaitable[Reply]] | Mapping[str, Reply | str]
@@ -60,8 +66,7 @@ class Session:
     id: SessionId
     wish: SessionWish
     turns: dict[TurnId, Asked] = field(default_factory=dict)
-    tokens: int = 0
-    cost_usd: float = 0.0
+    spent: Spent = NOTHING
 
     def ask(self, wish: TurnWish) -> Asked | None:
         """The turn, if it is to be worked on now; None where it is answered or in work."""
@@ -73,8 +78,7 @@ class Session:
 
     def settle(self, asked: Asked, reply: Reply) -> None:
         asked.reply = reply
-        self.tokens += reply.tokens
-        self.cost_usd += reply.cost_usd
+        self.spent += reply.spent
 
     def interrupt(self, reply: Reply | None) -> None:
         """End whatever is worked on: with a reply when it was aborted, without one when its server died."""
@@ -91,8 +95,7 @@ class Session:
             output=reply.output,
             error=reply.error,
             final=reply.final,
-            tokens=self.tokens,
-            cost_usd=self.cost_usd,
+            spent=self.spent,
         )
 
     def lines(self) -> tuple[Line, ...]:

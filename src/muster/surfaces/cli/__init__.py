@@ -27,6 +27,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "init": lambda: import_module("muster.surfaces.cli.init"),
     "doctor": lambda: import_module("muster.surfaces.cli.doctor"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
+    "resume": lambda: import_module("muster.surfaces.cli.resume"),
     "agents": lambda: import_module("muster.surfaces.cli.agents"),
     "inspect": lambda: import_module("muster.surfaces.cli.inspection"),
     "logs": lambda: import_module("muster.surfaces.cli.transcript"),

@@ -34,6 +34,9 @@ def fleet() -> None:
 @persona_option
 @model_option
 @click.option("--name", help="What the fleet is called; else its first roles.")
+@click.option("--max-turns", type=int, metavar="N", help="Model requests that all of them may make; 0 = no limit.")
+@click.option("--max-tokens", type=int, metavar="N", help="Tokens that all of them may use; 0 = no limit.")
+@click.option("--max-seconds", type=int, metavar="N", help="How long they may work; 0 = no limit.")
 @click.option("--project", type=click.Path(), metavar="DIR", help="Where the agents work; else here.")
 @click.option(
     "--file", "file", metavar="FILE", help='JSON: {"agents": […]} or a list of agents; - reads it from stdin.'
@@ -50,6 +53,7 @@ def spawn(
     *,
     is_waited_for: bool,
     as_json: bool,
+    **ceilings: int | None,
 ) -> int:
     """Start one agent for each ROLE=PROMPT. ROLE=@FILE reads the prompt from a file, ROLE=@- from stdin.
 
@@ -61,6 +65,8 @@ def spawn(
     if not wish["agents"]:
         raise InvalidInput(why="No agent was asked for: give ROLE=PROMPT, or --file.")
     wish |= _given(name=name, project=None if project is None else str(Path(project).absolute()))
+    if budget := _given(**ceilings):
+        wish["budget"] = wish.get("budget", {}) | budget
     hub = Hub.find()
     spawned = hub.call("fleet.spawn", request_id=new_request_id(), **wish)
     for said in spawned["notes"]:
@@ -73,7 +79,7 @@ def spawn(
 
 
 @fleet.command("list")
-@click.option("--status", help="Only fleets that are running, complete, failed or cancelled.")
+@click.option("--status", help="Only fleets that are running, paused, complete, failed or cancelled.")
 @click.option("--limit", type=int, default=50, show_default=True, help="At most so many.")
 @json_option
 def list_(status: str | None, limit: int, *, as_json: bool) -> None:
@@ -89,8 +95,8 @@ def list_(status: str | None, limit: int, *, as_json: bool) -> None:
 def wait(fleet_id: str | None, timeout: float | None, *, any_one: bool, as_json: bool) -> int:
     """Wait for a fleet (the newest one, unless it is named) and print what each agent answered, in order.
 
-    Exit code 0: the fleet is complete (with --any: one more agent is through, and nothing failed). 1: it failed or was
-    cancelled, or the time was up.
+    Exit code 0: the fleet is complete (with --any: one more agent is through, and nothing failed). 1: it failed, is
+    paused or was cancelled, or the time was up.
     """
     hub = Hub.find()
     return _wait(hub, fleet_id or newest(hub), timeout=timeout, until="any" if any_one else "all", as_json=as_json)

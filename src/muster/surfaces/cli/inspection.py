@@ -79,6 +79,10 @@ def _words(event: Json) -> str | None:
             return f"{body['outcome']}{': ' + visible(body['error']) if body['error'] else ''}"
         case "agent.attached":
             return "joins"
+        case "agent.paused":
+            return f"is paused: {visible(body['reason'])}"
+        case "agent.resumed":
+            return "goes on"
         case "agent.cancelled" | "fleet.cancelled":
             return "is cancelled"
         case "fleet.quieted":

@@ -1,17 +1,19 @@
 """OpenCode's JSON to what the seam says."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from muster.hosts.contract import Hint, Sight, Standing, TurnWish
-from muster.hosts.opencode.translate import Reading, hint, lines, prompt, refusal, sight
+from muster.hosts.opencode.translate import Reading, hint, lines, parent, prompt, refusal, sight
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
+from muster.model.spent import Spent
 
 TURN = "msg_trn_1"
 BUSY = {"type": "busy"}
-SESSION = {"cost": 0.5, "tokens": {"input": 1, "output": 2, "reasoning": 4, "cache": {"read": 8, "write": 16}}}
+SPENT = Spent(tokens=31, cost_usd=0.5, steps=2)
 
 
 def user(id: str = TURN, text: str = "go") -> dict[str, Any]:
@@ -37,11 +39,11 @@ def failed(**data: Any) -> dict[str, Any]:
 
 def seen(*newest: dict[str, Any], status: dict[str, Any] | None = None) -> Sight:
     question = next((message for message in newest if message["info"]["id"] == TURN), None)
-    return sight(Reading(status=status, question=question, newest=newest, session=SESSION))
+    return sight(Reading(status=status, question=question, newest=newest, spent=SPENT))
 
 
 def test_unknown_message_is_absent_and_the_totals_are_told():
-    assert seen() == Sight(standing=Standing.ABSENT, tokens=31, cost_usd=0.5)
+    assert seen() == Sight(standing=Standing.ABSENT, spent=SPENT)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_standing_follows_from_the_status_and_the_newest_answer(messages, status
 
 
 def test_turn_older_than_the_newest_messages_is_answered_by_the_last_of_them():
-    reading = Reading(status=None, question=user(), newest=[assistant("msg_x", said("late"), **done())], session={})
-    assert sight(reading) == Sight(standing=Standing.ANSWERED, output="late")
+    reading = Reading(status=None, question=user(), newest=[assistant("msg_x", said("late"), **done())], spent=SPENT)
+    assert sight(reading) == Sight(standing=Standing.ANSWERED, output="late", spent=SPENT)
 
 
 def test_output_is_what_was_said_and_nothing_else():
@@ -91,8 +93,16 @@ def test_failure_has_the_providers_words_and_says_whether_it_is_final(status, fi
 
 
 def test_retry_is_open_and_says_why():
-    told = seen(user(), assistant(), status={"type": "retry", "message": "too many requests", "attempt": 1})
+    status = {"type": "retry", "message": "too many requests", "attempt": 1, "next": 60_000}
+    told = seen(user(), assistant(), status=status)
     assert (told.standing, told.error) == (Standing.OPEN, "too many requests")
+    assert told.retry_at == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+
+
+def test_session_at_work_whose_answer_is_there_is_closing():
+    assert seen(user(), assistant(**done()), status=BUSY).closing
+    assert not seen(user(), assistant(**done("tool-calls")), status=BUSY).closing
+    assert not seen(user(), assistant(**done())).closing
 
 
 def test_running_tool_is_told_while_the_session_works():
@@ -137,7 +147,7 @@ def test_prompt_has_ids_of_the_turn_so_that_it_can_be_repeated():
 )
 def test_hint_says_where_a_step_or_turn_may_have_ended(kind, properties, turning):
     told = hint(event(kind, sessionID="ses_1", **properties), {})
-    assert told == (Hint(session=SessionId("ses_1"), turning=True) if turning else None)
+    assert told == Hint(session=SessionId("ses_1"), turning=turning, stirring_only=not turning)
 
 
 @pytest.mark.parametrize("kind", ["server.heartbeat", "plugin.added", "sync"])
@@ -153,7 +163,18 @@ def test_hints_name_the_tool_from_its_start_to_its_end():
         event("message.updated", sessionID="ses_1", info={"role": "user", "time": {}}),
         event("message.part.updated", sessionID="ses_1", part=tool("bash", "completed")),
     ]
-    assert [told.tool for each in events if (told := hint(each, tools))] == ["bash", None]
+    hints = [hint(each, tools) for each in events]
+    assert [(told.tool, told.stirring_only) for told in hints if told] == [
+        ("bash", False),
+        ("bash", True),
+        (None, False),
+    ]
+
+
+def test_sub_agents_session_is_told_with_the_one_that_it_works_for():
+    info = {"id": "ses_2", "parentID": "ses_1"}
+    assert parent(event("session.created", sessionID="ses_2", info=info)) == ("ses_2", "ses_1")
+    assert parent(event("session.created", sessionID="ses_1", info={"id": "ses_1"})) is None
 
 
 def test_error_of_a_session_is_a_refusal_in_its_own_words():

@@ -1,0 +1,102 @@
+"""What happens at a ceiling: the work pauses there, and goes on when somebody says so."""
+
+from muster.commands.endings import end_open_turn, end_run, queue_again
+from muster.model.agent import Agent, Wanted
+from muster.model.budget import Budget, Means, Use
+from muster.model.fleet import Fleet
+from muster.model.ids import FleetId, TurnId
+from muster.model.run import LIVE, Outcome, Run, RunState
+from muster.model.turn import Ending, Turn, TurnKind
+from muster.prompts.continuation import GO_ON
+from muster.store.records import Transaction
+from muster.store.statements import SET
+
+RESUME = "`muster resume {fleet} --more {means}=N` lets it go on."
+OPEN = (RunState.QUEUED, *LIVE)
+
+
+def enforce(tx: Transaction, agent: Agent) -> None:
+    """Pause what has nothing left: the whole fleet at its own ceiling, else the agent at its."""
+    if (reason := _used_up_by_fleet(tx, agent.fleet)) is not None:
+        for run in tx.select(Run, fleet=agent.fleet, state=OPEN):
+            pause_agent(tx, tx.get(Agent, run.agent), reason)
+    elif (reason := _used_up_by_agent(tx, agent)) is not None:
+        pause_agent(tx, agent, reason)
+
+
+def why_not(tx: Transaction, agent: Agent) -> str | None:
+    """Why nothing may be started for an agent, where that is so."""
+    return _used_up_by_fleet(tx, agent.fleet) or _used_up_by_agent(tx, agent)
+
+
+def pause_agent(tx: Transaction, agent: Agent, reason: str) -> None:
+    """A run that was only waiting ends here, its turn still open; one at work is cut by its reconciler."""
+    if agent.paused is not None or agent.wanted is Wanted.STOPPED:
+        return
+    paused, event = agent.pause(reason)
+    tx.save(paused)
+    tx.record(event)
+    run = tx.get(Run, agent.run)
+    if run.state is RunState.QUEUED:
+        end_run(tx, run, Outcome.INTERRUPTED, reason)
+    else:
+        end_open_turn(tx, agent.id, Ending.PAUSED, reason, "")
+
+
+def resume_agent(tx: Transaction, agent: Agent) -> None:
+    """Let it go on where it stopped, in the same session."""
+    resumed, event = agent.resume()
+    tx.save(resumed)
+    tx.record(event)
+    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    if turn.ending is Ending.PAUSED:
+        tx.add(_following(tx, turn))
+    run = tx.get(Run, agent.run)
+    if run.state is RunState.ENDED:
+        queue_again(tx, run, resumed)
+
+
+def raise_budgets(tx: Transaction, fleet: Fleet, more: Budget) -> None:
+    """Add to the ceilings that there are: the fleet's, and those of its agents that paused at their own."""
+    raised, event = fleet.raise_budget(more)
+    tx.save(raised)
+    tx.record(event)
+    for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING, paused=SET):
+        if _used_up_by_agent(tx, agent) is not None:
+            tx.save(agent.raise_budget(more))
+
+
+def _following(tx: Transaction, cut: Turn) -> Turn:
+    """What is said next: to go on, or the turn itself where nothing of it was sent."""
+    is_new_to_it = cut.sends == 0
+    return Turn(
+        id=TurnId(tx.new_id(Turn)),
+        agent=cut.agent,
+        fleet=cut.fleet,
+        kind=cut.kind if is_new_to_it else TurnKind.CONTINUATION,
+        preamble=cut.preamble if is_new_to_it else "",
+        text=cut.text if is_new_to_it else GO_ON,
+        created_at=tx.now,
+    )
+
+
+def _used_up_by_fleet(tx: Transaction, id: FleetId) -> str | None:
+    fleet = tx.get(Fleet, id)
+    use = Use(
+        turns=tx.total(Agent, "steps", fleet=id),
+        tokens=tx.total(Agent, "tokens", fleet=id),
+        seconds=fleet.worked(tx.now).total_seconds(),
+    )
+    means = fleet.budget.used_up(use)
+    return None if means is None else _reason("The fleet", fleet.budget, means, id)
+
+
+def _used_up_by_agent(tx: Transaction, agent: Agent) -> str | None:
+    worked = agent.worked(tx.get(Run, agent.run), tx.now)
+    use = Use(turns=agent.steps, tokens=agent.tokens, seconds=worked.total_seconds())
+    means = agent.budget.used_up(use)
+    return None if means is None else _reason(f"Agent {agent.name}", agent.budget, means, agent.fleet)
+
+
+def _reason(who: str, budget: Budget, means: Means, fleet: FleetId) -> str:
+    return f"{who} has used its {budget.limit(means):,} {means}. {RESUME.format(fleet=fleet, means=means)}"

@@ -130,6 +130,10 @@ class Stage:
         """Everything that a host server of this stage's hub started, by what stands in its environment."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
+    def running(self, program: str) -> int:
+        """How many of them are this program."""
+        return sum(_name(process) == program for process in self.processes())
+
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             environment = process.environ()
@@ -175,6 +179,13 @@ def repository(path: Path) -> Path:
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "Begin"]):
         subprocess.run([*git, *words], check=True)
     return path
+
+
+def _name(process: psutil.Process) -> str | None:
+    try:
+        return process.name()
+    except psutil.Error:  # gone meanwhile
+        return None
 
 
 def _end_all(processes: list[psutil.Process]) -> None:

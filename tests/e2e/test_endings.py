@@ -97,7 +97,7 @@ async def test_a_run_over_its_time_is_ended_whole_and_keeps_what_was_said(tmp_pa
         assert hangs["duration_ms"] < 9000
         assert (quick["status"], quick["output"]) == ("done", "quick")
         assert (await on.call("fleet.status", fleet_id=fleet))["fleet"]["status"] == "failed"
-        assert not [process for process in on.processes() if process.name() == "sleep"]
+        assert not on.running("sleep")
         assert await outcomes(on, fleet) == ["done", "timed_out"]  # a timeout is final: no further run
 
 
@@ -105,7 +105,7 @@ async def test_a_timeout_that_is_set_later_reaches_a_run_at_work(tmp_path: Path)
     async with stage(tmp_path, HANGS) as on:
         fleet = await on.spawn(agent("hangs"))
         with anyio.fail_after(30):
-            while not any(process.name() == "sleep" for process in on.processes()):
+            while not on.running("sleep"):
                 await anyio.sleep(0.05)
 
         answer = await on.call("fleet.set_timeout", fleet_id=fleet, timeout_ms=1)

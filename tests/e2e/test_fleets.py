@@ -82,7 +82,7 @@ async def test_an_agent_that_leaves_a_background_process_ends_and_takes_it_along
 
         assert (result["status"], result["output"]) == ("done", "left it running")
         with anyio.fail_after(5):
-            while any(process.name() == "sleep" for process in on.processes()):
+            while on.running("sleep"):
                 await anyio.sleep(0.05)
 
 
@@ -97,7 +97,7 @@ async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_wa
     async with stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("sleeper"), agent("other sleeper"))
         with anyio.fail_after(30):
-            while sum(process.name() == "sleep" for process in on.processes()) < 2:
+            while on.running("sleep") < 2:
                 await anyio.sleep(0.05)
 
         began = time.monotonic()
@@ -106,7 +106,7 @@ async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_wa
 
         assert answer == {"fleet_id": fleet, "status": "cancelled", "settled": True}
         assert took < 5
-        assert not [process for process in on.processes() if process.name() == "sleep"]
+        assert not on.running("sleep")
         results = (await on.call("result.collect", fleet_id=fleet))["results"]
         assert [(result["status"], result["output"], result["partial"]) for result in results] == [
             ("cancelled", "I begin.", True)

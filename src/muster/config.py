@@ -18,10 +18,13 @@ ENVIRONMENT_PREFIX = "MUSTER_CFG_"
 
 
 def state_folder() -> Path:
-    """`$MUSTER_HOME`, else the user's state folder. Not created here."""
+    """`$MUSTER_HOME`, else the user's state folder. Not created here. Raises UnknownSetting for a relative path."""
     chosen = os.environ.get("MUSTER_HOME")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        folder = Path(chosen).expanduser()
+        if not folder.is_absolute():  # it would be another hub in every directory
+            raise UnknownSetting(where="the environment", key="MUSTER_HOME", why=f"must be absolute, got {chosen!r}")
+        return folder
     from platformdirs import user_state_path  # noqa: PLC0415 - 10 ms that the stdio door and most commands save
 
     return user_state_path("muster", appauthor=False)

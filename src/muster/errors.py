@@ -2,7 +2,8 @@
 
     MusterError
     ├── InvalidInput      the caller: the words are wrong            400, exit 2
-    │   └── NotFound      the caller: the id names nothing           404, exit 2
+    │   ├── NotFound      the caller: the id names nothing           404, exit 2
+    │   └── WrongMethod   the caller: HTTP's other verb              405
     ├── Unauthenticated   the caller: no or a void token             401, exit 3
     ├── Denied            the caller: known, and not allowed         403, exit 3
     ├── Conflict          the caller: not in this state              409, exit 4
@@ -139,6 +140,13 @@ class NotFound(InvalidInput):
 
     def __init__(self, *, kind: str, id: str, hint: str = "List what there is and use an id from the list.") -> None:
         super().__init__(kind=kind, id=id, hint=hint)
+
+
+class WrongMethod(InvalidInput):
+    code = "wrong_method"
+    says = "{path} takes {takes}, not {method}."
+    next = "Use {takes}. Verbs are called by POST /api/v1/<noun.verb>."
+    status = 405
 
 
 # ── the caller: who are you ──────────────────────────────────────────────────────────────────────

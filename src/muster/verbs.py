@@ -102,7 +102,8 @@ class Verb(Generic[P, R]):
         return create_model(self.name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
     @cached_property
-    def _answers(self) -> TypeAdapter[R]:
+    def answers(self) -> TypeAdapter[R]:
+        """What it answers, without what settling adds."""
         return TypeAdapter(inspect.signature(self.function, eval_str=True).return_annotation)
 
     def parse(self, raw: str | bytes) -> Json:
@@ -115,7 +116,7 @@ class Verb(Generic[P, R]):
 
     def render(self, answer: R) -> Json:
         """The answer as JSON values; moments are ISO 8601, UTC."""
-        rendered = self._answers.dump_python(answer, mode="json")
+        rendered = self.answers.dump_python(answer, mode="json")
         assert isinstance(rendered, dict), f"{self.name} answers with no object"
         return rendered
 
@@ -144,13 +145,14 @@ class Catalog(Mapping[str, Verb[..., Any]]):
     def __init__(self, modules: Iterable[ModuleType]) -> None:
         found = [value for module in modules for value in vars(module).values() if isinstance(value, Verb)]
         self._verbs = {verb.name: verb for verb in sorted(found, key=lambda verb: verb.name)}
+        self._public = [verb.name for verb in self._verbs.values() if verb.by != System]
 
     def __getitem__(self, name: str) -> Verb[..., Any]:
         """Raises NotFound with the nearest names."""
         try:
             return self._verbs[name]
         except KeyError:
-            near = get_close_matches(name, self._verbs, n=3, cutoff=0.4) or list(self._verbs)
+            near = get_close_matches(name, self._public, n=3, cutoff=0.4) or self._public
             raise NotFound(kind="verb", id=name, hint=f"Verbs: {', '.join(near)}.") from None
 
     def __iter__(self) -> "Any":

@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "watcher": set(),  # a program of its own, which must stay small
     "visible": set(),  # one function for every terminal, log and prompt
     "reconcilers": {"errors", "model", "config", "engine", "prompts", "hosts", "git", "checkpoints"},
-    "surfaces": SURFACE | {"surfaces.toolkits"},
+    "surfaces": SURFACE | {"surfaces.toolkits", "visible"},
     "surfaces.client": SURFACE | {"home"},  # whether a hub sleeps stands in the state folder
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),

@@ -168,3 +168,15 @@ def test_terminal_that_knows_no_unicode_gets_escapes(tmp_path: Path) -> None:
         on.muster("fleet", "spawn", "rôle=x", "--name", "日本")
         listed = on.muster("fleet", "list", PYTHONIOENCODING="latin-1")
         assert (listed.code, "\\u65e5\\u672c" in listed.out) == (0, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="SKIPPED FOR WANT OF /dev/full")
+def test_answer_that_cannot_be_written_is_an_error_and_no_bug(tmp_path: Path) -> None:
+    with machine(tmp_path) as on, Path("/dev/full").open("w") as full:
+        on.muster("up")
+        for words in (["inspect"], ["status", "--json"]):
+            done = subprocess.run(
+                [*MUSTER, *words], env=on.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=WITHIN_SECONDS
+            )
+            assert (done.returncode, "could not be written" in done.stderr) == (5, True)
+            assert "Traceback" not in done.stderr

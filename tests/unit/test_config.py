@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from muster.config import Settings, load
+from muster.config import Settings, load, state_folder
 from muster.home import Home
 from unit.stage import refused
 
@@ -81,6 +81,13 @@ def test_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "other.toml").write_bytes(b'opencode = "\xff"')
     with refused("bad_setting"):
         load(tmp_path / "other.toml", {})
+
+
+def test_state_folder_that_would_be_another_one_in_every_directory_is_refused(monkeypatch):
+    monkeypatch.setenv("MUSTER_HOME", "here")
+    with refused("bad_setting") as caught:
+        state_folder()
+    assert caught.value.facts["key"] == "MUSTER_HOME"
 
 
 def test_second_hub_on_a_state_folder_is_refused_and_told_of_the_first(tmp_path):

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from muster.engine import Engine
 from muster.errors import Denied, MalformedJson, MusterError
 from muster.model.actor import SYSTEM, Actor, ActorKind
-from muster.surfaces.http import body, caller
+from muster.surfaces.http import answered, body, caller
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits import Toolkit
 
@@ -66,7 +66,7 @@ class BridgeDoor:
             arguments = message.arguments
             if message.request_id is not None and tool.verb.changes:
                 arguments = arguments | {"request_id": message.request_id}
-            answer = await self.engine.call(tool.verb.name, actor, json.dumps(arguments))
+            answer = await answered(self.engine, tool.verb.name, actor, json.dumps(arguments))
         except MusterError as error:
             return JSONResponse({"output": json.dumps(error.to_json()), "title": message.tool, "error": True})
         return JSONResponse({"output": json.dumps(answer, ensure_ascii=False), "title": message.tool, "error": False})

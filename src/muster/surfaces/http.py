@@ -11,10 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC
+from typing import Any  # answers are JSON
 
+import anyio.to_thread
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,11 +25,23 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.engine import Engine
-from muster.errors import BadValue, Broken, Denied, MusterError, NotFound, TooLarge, Unavailable, UnknownField
+from muster.errors import (
+    BadValue,
+    Broken,
+    Denied,
+    MusterError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    UnknownField,
+    WrongMethod,
+)
 from muster.model.actor import Actor, ActorKind
 from muster.model.event import Entry
 from muster.surfaces.gate import Gate
+from muster.surfaces.openapi import document
 from muster.surfaces.tokens import Keyring
+from muster.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +60,13 @@ def application(
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
+            Route("/openapi.json", _Description(engine), methods=["GET"]),
             Route("/api/v1/events", _Events(engine), methods=["GET"]),
             Route("/api/v1/{verb}", _Verbs(engine), methods=["POST"]),
             *routes,
         ],
         middleware=[Middleware(_LastResort)],
-        exception_handlers={MusterError: refuse, 404: _no_route, 405: _no_route},
+        exception_handlers={MusterError: refuse, 404: _no_route, 405: _wrong_method},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect is no answer that a program expects
@@ -79,6 +95,17 @@ async def body(request: Request) -> bytes:
     return bytes(read) or b"{}"
 
 
+async def answered(engine: Engine, verb: str, actor: Actor, raw: str | bytes) -> dict[str, Any]:
+    """What the engine answers. What nobody foresaw is told as Broken, and the log has it."""
+    try:
+        return await engine.call(verb, actor, raw)
+    except MusterError:
+        raise
+    except Exception as error:
+        log.exception("verb.failed verb=%s", visible(verb))
+        raise Broken(why=f"{type(error).__name__}: {error}") from error
+
+
 async def _healthz(request: Request) -> Response:
     return JSONResponse({"ok": True})
 
@@ -89,8 +116,19 @@ class _Verbs:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = await self._engine.call(request.path_params["verb"], caller(request), await body(request))
+        answer = await answered(self._engine, request.path_params["verb"], caller(request), await body(request))
         await JSONResponse(answer)(scope, receive, send)
+
+
+class _Description:
+    def __init__(self, engine: Engine) -> None:
+        self._catalog = engine.catalog
+        self._made: dict[str, Any] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._made is None:
+            self._made = await anyio.to_thread.run_sync(document, self._catalog)
+        await JSONResponse(self._made)(scope, receive, send)
 
 
 class _Events:
@@ -108,6 +146,8 @@ class _Events:
             if name not in EVENT_QUERY:
                 raise UnknownField(verb="GET /api/v1/events", field=name, fields=", ".join(EVENT_QUERY))
         after = _cursor(request.headers.get("last-event-id") or query.get("after"), self._engine.head)
+        about = {f"{name}_id": query[name] for name in ("fleet", "agent") if name in query}
+        await answered(self._engine, "event.list", caller(request), json.dumps(about | {"limit": 1}))  # or it refuses
         entries = self._engine.watch(after, fleet=query.get("fleet"), agent=query.get("agent"))
         await EventSourceResponse(_told(entries), ping=PING_SECONDS)(scope, receive, send)
 
@@ -125,6 +165,8 @@ def _cursor(given: str | None, head: int) -> int:
         return head
     if not re.fullmatch(r"[0-9]{1,18}", given):
         raise BadValue(field="after", expected="a cursor, a whole number", got=given[:60])
+    if int(given) > head:  # it is of another journal, and would be waited for in vain
+        raise BadValue(field="after", expected=f"a cursor of this journal, at most {head}", got=given)
     return int(given)
 
 
@@ -133,6 +175,12 @@ async def _no_route(request: Request, error: Exception) -> Response:
         kind="route", id=f"{request.method} {request.url.path}", hint="Verbs are called by POST /api/v1/<noun.verb>."
     )
     return JSONResponse(missing.to_json(), missing.status)
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    allowed = (error.headers or {}).get("Allow", "POST") if isinstance(error, HTTPException) else "POST"
+    wrong = WrongMethod(path=visible(request.url.path), takes=allowed, method=visible(request.method))
+    return JSONResponse(wrong.to_json(), wrong.status, {"Allow": allowed})
 
 
 class _LastResort:

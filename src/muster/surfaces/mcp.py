@@ -23,8 +23,8 @@ from muster import __version__
 from muster.engine import Engine
 from muster.errors import MusterError, NotFound
 from muster.model.actor import Actor, ActorKind
-from muster.surfaces.http import BODY_BYTES, caller
-from muster.surfaces.toolkits import Toolkit
+from muster.surfaces.http import BODY_BYTES, answered, caller
+from muster.surfaces.toolkits import Toolkit, find
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +80,13 @@ class McpDoor:
     async def _result(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         try:
             actor, toolkits = self._asked(context)
-            tool = next(iter(toolkits)).tool(params.name, actor)
+            tool = find(toolkits, params.name, actor)
             arguments = params.arguments or {}
             assert context.request is not None
             mark = context.request.headers.get(REQUEST_HEADER)
             if mark is not None and tool.verb.changes:
                 arguments = {"request_id": mark} | arguments
-            answer = await self._engine.call(tool.verb.name, actor, json.dumps(arguments))
+            answer = await answered(self._engine, tool.verb.name, actor, json.dumps(arguments))
         except MusterError as error:
             return _told(error.to_json(), is_error=True)
         return _told(answer, is_error=False)

@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from muster.model.actor import Actor
+from muster.model.agent import Agent
 from muster.model.event import Entry
+from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
 from muster.verbs import Cursor, Operator, System, view
@@ -31,6 +33,10 @@ def list_(
     limit: Annotated[int, Field(ge=1, le=500)] = 50,
 ) -> EventPage:
     """What happened after `cursor`; without one, the newest."""
+    if fleet_id is not None:
+        tx.get(Fleet, fleet_id)
+    if agent_id is not None:
+        tx.get(Agent, agent_id)
     if cursor is None:
         events = tx.last_events(limit=limit, fleet=fleet_id, agent=agent_id)
     else:

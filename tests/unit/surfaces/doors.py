@@ -1,6 +1,6 @@
 """The web surface of a hub on a loopback port, and callers of it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
 from muster.surfaces.mcp import McpDoor
 from muster.surfaces.sockets import listening
+from muster.surfaces.toolkits import Toolkit
 from muster.surfaces.toolkits.mesh import MESH
 from unit.stage import WITHIN_SECONDS, Stage
 
@@ -26,9 +27,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def web(stage: Stage) -> AsyncIterator[str]:
+async def web(stage: Stage, toolkits: Mapping[str, Toolkit] = {MESH.name: MESH}) -> AsyncIterator[str]:
     """The URL of the application, served as the hub serves it."""
-    mcp = McpDoor(stage.engine, {MESH.name: MESH})
+    mcp = McpDoor(stage.engine, toolkits)
     bridge = BridgeDoor(stage.engine, MESH, stage.keyring, stage.path.parent)
     answering = anyio.Event()
 

@@ -31,14 +31,10 @@ async def test_every_family_of_errors_has_its_status_and_the_one_shape(tmp_path,
 
 async def test_path_that_leads_nowhere_is_not_found_in_the_one_shape(operator):
     for method, path in (
-        ("GET", "/api/v1/fleet.list"),
-        ("PUT", "/api/v1/fleet.list"),
         ("POST", "/api/v1/"),
         ("POST", "/api/v1/fleet/list"),
         ("POST", "/api/v1/fleet.list/"),
         ("POST", "/api/v2/fleet.list"),
-        ("POST", "/healthz"),
-        ("DELETE", "/api/v1/events"),
         ("GET", "/"),
         ("GET", "/../../etc/passwd"),
     ):
@@ -46,11 +42,29 @@ async def test_path_that_leads_nowhere_is_not_found_in_the_one_shape(operator):
         assert (method, path, code(answer)) == (method, path, (404, "not_found"))
 
 
+async def test_method_that_a_path_does_not_take_is_said_with_the_one_that_it_takes(operator):
+    for method, path, takes in (
+        ("GET", "/api/v1/fleet.list", {"POST"}),
+        ("PUT", "/api/v1/fleet.list", {"POST"}),
+        ("POST", "/healthz", {"GET", "HEAD"}),
+        ("DELETE", "/api/v1/events", {"GET", "HEAD"}),
+        ("POST", "/openapi.json", {"GET", "HEAD"}),
+    ):
+        answer = await operator.request(method, path)
+        assert (method, path, code(answer)) == (method, path, (405, "wrong_method"))
+        assert set(answer.headers["allow"].split(", ")) == takes
+
+
 async def test_verb_that_does_not_exist_is_not_found_with_the_nearest_names(operator):
     for name in ("fleet.lst", "%00", "x" * 5000, "..", "fleet.list%2F", "__class__"):
         answer = await operator.post(f"/api/v1/{name}")
         assert (name, code(answer)) == (name, (404, "not_found"))
     assert "fleet.list" in (await operator.post("/api/v1/fleet.lst")).json()["error"]["next"]
+
+
+async def test_verbs_of_the_system_are_no_suggestion(operator):
+    for name in ("run.finsh", "zzz"):
+        assert "run." not in (await operator.post(f"/api/v1/{name}")).json()["error"]["next"]
 
 
 async def test_verbs_of_the_system_are_denied_to_everybody(operator, stage):
@@ -153,6 +167,21 @@ async def test_stream_refuses_a_cursor_that_is_none(operator):
     for cursor in ("x", "-1", "9" * 19, "9" * 5000):
         answer = await operator.get("/api/v1/events", headers={"last-event-id": cursor})
         assert (cursor, code(answer)) == (cursor, (400, "bad_value"))
+
+
+async def test_stream_refuses_a_cursor_beyond_the_journal(operator, stage):
+    await stage.spawn("a")
+    head = stage.engine.head
+    answer = await operator.get("/api/v1/events", headers={"last-event-id": str(head + 1)})
+    assert code(answer) == (400, "bad_value")
+    assert str(head) in answer.json()["error"]["message"]
+
+
+async def test_events_of_what_does_not_exist_are_not_found(operator):
+    for name in ("fleet", "agent"):
+        streamed = await operator.get("/api/v1/events", params={name: "flt_nobody"})
+        listed = await operator.post("/api/v1/event.list", json={f"{name}_id": "flt_nobody"})
+        assert (name, code(streamed), code(listed)) == (name, (404, "not_found"), (404, "not_found"))
 
 
 async def test_stream_refuses_a_filter_that_it_does_not_have(operator):

@@ -11,9 +11,14 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from muster.hosts.scripted import ScriptedHost
 from muster.surfaces import mcp as mcp_module
-from unit.stage import WITHIN_SECONDS, Stage
-from unit.surfaces.doors import caller, code
+from muster.surfaces.toolkits import Tool, Toolkit
+from muster.surfaces.toolkits.mesh import MESH
+from muster.views import hub as views_of_hub
+from unit.stage import WITHIN_SECONDS, Stage, hub
+from unit.surfaces import mishaps
+from unit.surfaces.doors import caller, code, web
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +55,34 @@ async def negotiated(operator: httpx2.AsyncClient, version: str) -> str:
     answer = await operator.post("/mcp", json=hello, headers={"accept": "application/json, text/event-stream"})
     data = answer.text.partition("data: ")[2] or answer.text
     return json.loads(data)["result"]["protocolVersion"]
+
+
+async def test_bug_is_a_tools_result_like_every_error(tmp_path, clock, monkeypatch, caplog):
+    tool = Tool(name="fail", verb=mishaps.fail)
+    async with (
+        ScriptedHost({}) as host,
+        hub(tmp_path, host, clock, mishaps) as stage,
+        web(stage, {"mesh": MESH, "mishaps": Toolkit("mishaps", [tool])}) as url,
+        session(url, stage.keyring.operator(), "?toolkits=mesh,mishaps") as client,
+    ):
+        for how, (_, _, expected) in mishaps.FAILURES.items():
+            told = await client.call_tool("fail", {"how": how})
+            assert (how, told.is_error, told.structured_content["error"]["code"]) == (how, True, expected)
+
+
+async def test_tools_of_every_toolkit_that_was_asked_for_can_be_called(tmp_path, clock):
+    second = Toolkit("second", [Tool(name="knock", verb=views_of_hub.ping)])
+    async with (
+        ScriptedHost({}) as host,
+        hub(tmp_path, host, clock) as stage,
+        web(stage, {"mesh": MESH, "second": second}) as url,
+        session(url, stage.keyring.operator(), "?toolkits=mesh,second") as client,
+    ):
+        assert {"knock", "spawn_fleet"} <= {tool.name for tool in (await client.list_tools()).tools}
+        assert (await client.call_tool("knock", {})).structured_content["ok"] is True
+        assert (await client.call_tool("ping", {})).structured_content["ok"] is True
+        unknown = await client.call_tool("knok", {})
+        assert "knock" in unknown.structured_content["error"]["next"]
 
 
 async def test_newest_version_is_spoken(client):

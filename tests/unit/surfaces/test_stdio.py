@@ -380,7 +380,6 @@ def test_client_that_reads_no_more_ends_the_door(tmp_path):
     [
         {"MUSTER_HOME": "/here", "MUSTER_AGENT_HOME": "/there", "XDG_STATE_HOME": "/x"},
         {"MUSTER_HOME": "~/here"},
-        {"MUSTER_HOME": "relative"},
         {"XDG_STATE_HOME": "/x"},
         {"XDG_STATE_HOME": ""},
         {},

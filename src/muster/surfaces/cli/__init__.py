@@ -4,6 +4,7 @@ Above it: a person, or a program that reads `--json`. Below it: the Python clien
 output. A command is imported when it is asked for, so that each starts in tens of milliseconds.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ from types import ModuleType
 import click
 
 from muster import __version__
-from muster.errors import MusterError
+from muster.errors import MusterError, Unavailable
 from muster.surfaces.cli.output import say_error
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # what a full or broken disk says to standard output
 CUT_OFF = 141  # as a shell has it for a program that a closed pipe ended
 INTERRUPTED = 130
 
@@ -79,6 +81,13 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_output()
         return CUT_OFF
+    except OSError as error:
+        if error.errno not in UNWRITABLE or error.filename is not None:
+            raise
+        _forget_output()
+        refusal = Unavailable(why=f"The answer could not be written: {error.strerror}.")
+        say_error(refusal.to_json(), as_json=as_json)
+        return refusal.exit_code
     except SystemExit as ended:  # click's own: it has answered a shell that completes words, or a pipe broke
         return CUT_OFF if ended.code == 1 else 0
 

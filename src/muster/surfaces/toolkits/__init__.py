@@ -55,13 +55,22 @@ class Toolkit:
 
     def tool(self, name: str, actor: Actor) -> Tool:
         """Raises NotFound with the nearest names, Denied where it is not offered to the caller."""
-        if name not in self._tools:
-            near = get_close_matches(name, self._tools, n=3, cutoff=0.3) or list(self._tools)
-            raise NotFound(kind="tool", id=name, hint=f"Tools: {', '.join(near)}.")
-        tool = self._tools[name]
-        if tool not in self.offered(actor):
-            raise Denied(why=f"{name} is not offered to fleet members.", hint="Say in your result what should be done.")
-        return tool
+        return find([self], name, actor)
+
+    def named(self) -> Mapping[str, Tool]:
+        return self._tools
+
+
+def find(toolkits: Iterable[Toolkit], name: str, actor: Actor) -> Tool:
+    """A tool of any of these toolkits. Raises NotFound with the nearest names, Denied where it is not offered."""
+    offers = {tool: toolkit for toolkit in toolkits for tool in toolkit.named()}
+    if name not in offers:
+        near = get_close_matches(name, offers, n=3, cutoff=0.3) or list(offers)
+        raise NotFound(kind="tool", id=name, hint=f"Tools: {', '.join(near)}.")
+    tool = offers[name].named()[name]
+    if tool not in offers[name].offered(actor):
+        raise Denied(why=f"{name} is not offered to fleet members.", hint="Say in your result what should be done.")
+    return tool
 
 
 def _compact(node: Any, definitions: Mapping[str, Any]) -> Any:

@@ -8,6 +8,8 @@ PIP := -m pip --disable-pip-version-check --quiet --no-input
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
+CONFORMANCE := tests/contract/mcp
+
 # The project's own OpenCode and command come first.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(BIN):$(PATH)
 
@@ -16,14 +18,14 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup check test unit contract e2e demo bench lock wheel clean ripgrep
+.PHONY: help setup check test unit contract conformance e2e demo bench lock wheel clean ripgrep
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ── set-up ───────────────────────────────────────────────────────────────────────────────────────
 
-setup: .venv/.installed node_modules/.package-lock.json ## make the environment and .venv/bin/muster
+setup: .venv/.installed node_modules/.package-lock.json $(CONFORMANCE)/node_modules/.package-lock.json ## make the environment and .venv/bin/muster
 
 # $(1) is the folder of the environment; a sound one is kept. Debian's Python may come without venv; virtualenv then makes it.
 define environment
@@ -60,6 +62,11 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
+$(CONFORMANCE)/node_modules/.package-lock.json: $(CONFORMANCE)/package.json $(CONFORMANCE)/package-lock.json
+	@echo "setup: the conformance suite of MCP"
+	@cd $(CONFORMANCE) && npm install --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # ── checks and tests ─────────────────────────────────────────────────────────────────────────────
 
 check: .venv/.installed ## format, lint, types, architecture
@@ -85,6 +92,9 @@ real = @$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/$(1) || { \
 
 contract: setup ## each seam's suite over all its implementations
 	$(call real,contract)
+
+conformance: setup ## the MCP suite alone (MUSTER_WRITE_PAGES=1 writes docs/mcp-conformance.md anew)
+	@$(BIN)/pytest -q $(CONFORMANCE)
 
 e2e: setup ## the product on the real OpenCode with a scripted model
 	$(call real,e2e)
@@ -117,5 +127,5 @@ lock: ## pin the dependencies of pyproject.toml anew (UPGRADE=1 takes newer vers
 	$(LOCK) requirements/environment.in -o requirements/environment.txt >/dev/null
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv.maker node_modules dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.maker node_modules $(CONFORMANCE)/node_modules dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

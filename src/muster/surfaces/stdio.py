@@ -172,7 +172,7 @@ class Door:
         self._output, self._renewal, self._start = (_thread.allocate_lock() for _ in range(3))
         self._calls: dict[str, Call] = {}
         self._hello: Call | None = None
-        self._session = self._version = ""
+        self._session = self._version = self._era = ""
         self._starts, self._has_met_hub = 0, False
 
     def serve(self) -> None:
@@ -291,7 +291,7 @@ class Door:
         return answer
 
     def _head(self, call: Call, method: str, host: str, token: str) -> bytes:
-        name = call.params.get(NAMED.get(str(call.method), ""), "") if call.version else ""
+        own = self._era = call.version or ("" if call.method == "initialize" else self._era)  # said once, meant on
         headers = {
             "Host": host,
             "Authorization": f"Bearer {token}",
@@ -302,9 +302,9 @@ class Door:
             "X-Muster-Directory": _directory(),
             "X-Muster-Request-Id": call.mark,
             "Mcp-Session-Id": self._session,
-            "MCP-Protocol-Version": call.version or ("" if call.method == "initialize" else self._version),
-            "Mcp-Method": call.method if call.version else "",
-            "Mcp-Name": name,
+            "MCP-Protocol-Version": own or ("" if call.method == "initialize" else self._version),
+            "Mcp-Method": call.method if own else "",
+            "Mcp-Name": call.params.get(NAMED.get(str(call.method), ""), "") if own else "",
         }
         lines = [f"{key}: {value}" for key, value in headers.items() if value and str(value).isprintable()]
         return "\r\n".join([f"{method} /mcp?toolkits={self._toolkits} HTTP/1.1", *lines, "", ""]).encode()

@@ -72,7 +72,7 @@ def run(port: int | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     settings = config.load()
     home = Home(folder=config.state_folder())
-    host = OpenCodeHost(program=settings.opencode or None)
+    host = OpenCodeHost(state=home.folder, program=settings.opencode or None)
     try:
         anyio.run(partial(serve, home, host, settings, port=port), backend_options={"use_uvloop": True})
     except* MusterError as group:

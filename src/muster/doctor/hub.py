@@ -11,7 +11,7 @@ from muster.config import Settings
 from muster.doctor.finding import Case, Finding, broken, ok, warning
 from muster.errors import HubRunning, PortTaken
 from muster.home import Home
-from muster.hosts.opencode.orphans import end_servers_below, servers_below
+from muster.hosts.opencode.orphans import end_servers_of, servers_of
 from muster.surfaces.sockets import listening
 
 ANSWER_SECONDS = 5
@@ -49,7 +49,7 @@ def port(case: Case) -> Finding:
 
 
 def host_servers(case: Case) -> Finding:
-    pids = sorted(servers_below(case.home.servers))
+    pids = sorted(servers_of(case.home.folder))
     if not pids:
         return ok("none runs")
     if not case.home.is_free or case.home.is_watched:
@@ -111,6 +111,6 @@ def _forget(home: Home) -> None:
 def _end_servers(home: Home) -> None:
     try:
         with home.locked():
-            end_servers_below(home.servers)
+            end_servers_of(home.folder)
     except HubRunning:
         return

@@ -85,7 +85,7 @@ def _runs(command: str) -> bool:
 
 
 async def _start(case: Case, folder: Path) -> float:
-    host = OpenCodeHost(program=case.settings.opencode or None, env=case.environment)
+    host = OpenCodeHost(state=folder, program=case.settings.opencode or None, env=case.environment)
     wish = ServerWish(
         id=ServerId(f"doctor_{os.getpid()}"),
         generation=1,

@@ -143,6 +143,14 @@ class Hint:
     stirring_only: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Whose marks the living processes of a state folder bear."""
+
+    servers: frozenset[ServerId]
+    runs: frozenset[RunId]
+
+
 class Connection(Protocol):
     """A running host server, spoken to. Every method raises `HostAway` when it does not answer within its bound."""
 
@@ -191,7 +199,7 @@ class Connection(Protocol):
 
 
 class Host(Protocol):
-    """A program that runs agents."""
+    """A program that runs agents, for one state folder; what runs for another one is none of its business."""
 
     @property
     def name(self) -> str: ...
@@ -221,6 +229,14 @@ class Host(Protocol):
 
     async def works(self, run: RunId) -> bool:
         """True where a process of the run uses the CPU at this moment, whatever its session says."""
+        ...
+
+    async def traces(self) -> Traces:
+        """Which servers and runs have processes, whoever started these and whoever forgot them."""
+        ...
+
+    async def tidy(self, wish: ServerWish) -> None:
+        """Remove what a server that does not run any more kept in its folder for its own life only."""
         ...
 
     def alive(self, process: ServerProcess) -> bool:

@@ -1,6 +1,6 @@
 """Connections to host servers, made from their rows when needed. Nothing here that the rows do not have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from muster.errors import HostAway
 from muster.hosts.contract import Connection, Host, ServerProcess, ServerWish
@@ -24,6 +24,10 @@ class Connections:
         self._hosts = hosts
         self.wish = wish
         self._open: dict[ServerId, tuple[int, Connection]] = {}
+
+    @property
+    def hosts(self) -> Iterable[Host]:
+        return self._hosts.values()
 
     def host(self, server: Server) -> Host:
         return self._hosts[server.host]

@@ -28,6 +28,7 @@ from muster.views import servers as server_views
 
 log = logging.getLogger(__name__)
 
+LEFTOVERS = "leftovers"  # a key beside the servers' ids
 TEND_SECONDS = 2.0
 SILENT_SECONDS = 10.0  # so long unanswered, a server is taken for stuck
 SWOLLEN_BEYOND = 1.5  # times what it may hold: then nobody waits until its runs have ended
@@ -60,14 +61,18 @@ class HostsReconciler(Reconciler):
         self._tasks = tasks
 
     async def keys(self) -> Iterable[str]:
-        """The first pass looks at every slot, so that what a crash left of a stopped server is ended too."""
-        awake_only, self._swept = self._swept, True
-        return [server.id for server in await self.engine.query(server_views.all_, SYSTEM, awake_only=awake_only)]
+        """The first pass looks at every slot, and for what a crash left that no row knows."""
+        slots = await self.engine.query(server_views.all_, SYSTEM, awake_only=self._swept)
+        first, self._swept = not self._swept, True
+        return [*([LEFTOVERS] if first else []), *(server.id for server in slots)]
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
         return [entry.body["server"]] if entry.name in ("server.wanted", "server.ready", "server.stopped") else []
 
     async def reconcile(self, key: str) -> float | None:
+        if key == LEFTOVERS:
+            await self._sweep()
+            return None
         occupied = await self.engine.query(server_views.get, SYSTEM, server=ServerId(key))
         server = occupied.server
         match server.state:
@@ -78,6 +83,20 @@ class HostsReconciler(Reconciler):
             case ServerState.STOPPED:
                 await self._end(server)
         return None
+
+    async def _sweep(self) -> None:
+        """End processes of this state folder that belong to a run that is over, or to a server that no row knows.
+
+        The processes are looked at before the rows, so that nobody is taken for forgotten who has just begun.
+        """
+        for host in self._connections.hosts:
+            traces = await host.traces()
+            known = {server.id for server in await self.engine.query(server_views.all_, SYSTEM, awake_only=False)}
+            at_work = await self.engine.query(run_views.live, SYSTEM)
+            for run in traces.runs.difference(at_work):
+                await host.end_run(run)
+            for server in traces.servers - known:
+                await host.stop(server)
 
     async def _start(self, server: Server) -> None:
         host = self._connections.host(server)
@@ -140,8 +159,10 @@ class HostsReconciler(Reconciler):
         if listener is not None:
             listener.cancel()
         await self._connections.forget(server.id)
-        await self._connections.host(server).stop(server.id)
+        host = self._connections.host(server)
+        await host.stop(server.id)
         checkpoint("server.stop:ended")
+        await host.tidy(self._connections.wish(server))
 
     async def _retire(self, server: Server) -> None:
         since = self._clock() - self._idle

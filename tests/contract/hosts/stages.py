@@ -139,7 +139,7 @@ async def opencode_stage(home: Path, scenario: str = SCENARIO, **extra: str) -> 
     async with Rehearsal.serve(parse_scenario(scenario)) as rehearsal:
         config = json.dumps(opencode_config(rehearsal.url))
         env = user_environment(home, OPENCODE_CONFIG_CONTENT=config, **extra)
-        yield OpenCodeStage(host=OpenCodeHost(program=OPENCODE, env=env), rehearsal=rehearsal)
+        yield OpenCodeStage(host=OpenCodeHost(state=home, program=OPENCODE, env=env), rehearsal=rehearsal)
 
 
 @asynccontextmanager

@@ -209,6 +209,13 @@ async def test_stopped_server_is_gone_and_can_be_stopped_again(served):
         assert not served.stage.host.alive(served.process)
 
 
+async def test_server_leaves_traces_while_it_runs(served):
+    assert (await served.stage.host.traces()).servers == {served.wish.id}
+    await served.stage.host.stop(served.wish.id)
+    await served.stage.host.tidy(served.wish)
+    assert (await served.stage.host.traces()).servers == set()
+
+
 async def test_prompts_reach_the_model_verbatim(served, directory):
     session = await served.connection.open_session(session_wish(directory))
     outputs = []

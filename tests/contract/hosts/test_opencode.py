@@ -68,22 +68,41 @@ async def test_start_ends_what_an_earlier_try_left(tmp_path):
         assert stage.host.alive(process)
 
 
+async def test_server_of_another_state_folder_with_the_same_ids_is_left_alone(tmp_path):
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        copied = OpenCodeHost(state=tmp_path / "copy", env=user_environment(tmp_path))
+        await copied.stop(served.wish.id)
+        assert not copied.alive(served.process)
+        assert (await copied.traces()).servers == set()
+        assert stage.host.alive(served.process)
+
+
+async def test_tidied_server_keeps_its_database_and_no_temporary_files(tmp_path):
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        await stage.host.stop(served.wish.id)
+        await stage.host.tidy(served.wish)
+        left = {path.name for path in served.wish.folder.iterdir()}
+    assert ("opencode.db" in left, "tmp" in left) == (True, False)
+
+
 async def test_server_that_ends_at_once_says_its_last_words(tmp_path):
     broken = program(tmp_path / "opencode", 'test "$1" = --version && echo 1.18.33 && exit', "echo no room; exit 3")
-    host = OpenCodeHost(program=broken, env=user_environment(tmp_path))
+    host = OpenCodeHost(state=tmp_path, program=broken, env=user_environment(tmp_path))
     with pytest.raises(HostFailed, match="no room"):
         await host.start(server_wish(tmp_path / "server"))
 
 
 @pytest.mark.parametrize("version", ["1.17.9", "2.0.0", "0.3"])
 async def test_version_that_is_not_spoken_is_refused(tmp_path, version):
-    host = OpenCodeHost(program=program(tmp_path / "opencode", f"echo {version}"), env=user_environment(tmp_path))
+    host = OpenCodeHost(
+        state=tmp_path, program=program(tmp_path / "opencode", f"echo {version}"), env=user_environment(tmp_path)
+    )
     with pytest.raises(HostVersionUnknown, match=version):
         await host.start(server_wish(tmp_path / "server"))
 
 
 async def test_program_that_is_not_there_is_missing(tmp_path):
-    host = OpenCodeHost(program=str(tmp_path / "opencode"), env=user_environment(tmp_path))
+    host = OpenCodeHost(state=tmp_path, program=str(tmp_path / "opencode"), env=user_environment(tmp_path))
     with pytest.raises(HostMissing):
         await host.start(server_wish(tmp_path / "server"))
 

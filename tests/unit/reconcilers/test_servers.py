@@ -1,19 +1,19 @@
 """Host servers that hang, swell or die: who goes on, who is held back, and who is given up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
 import pytest
 
-from muster.hosts.contract import TurnWish
+from muster.hosts.contract import Traces, TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
-from muster.model.ids import ServerId
+from muster.model.ids import RunId, ServerId
 from muster.model.server import ServerState
 from muster.reconcilers import hosts as hosts_module
 from muster.reconcilers import queue as queue_module
 from unit.reconcilers.cast import Cast
-from unit.stage import Clock, Stage, at_work, hub, server_rows
+from unit.stage import WITHIN_SECONDS, Clock, Stage, at_work, hub, server_rows
 
 pytestmark = pytest.mark.anyio
 
@@ -214,3 +214,20 @@ async def test_server_far_above_its_memory_is_stopped_at_once_and_its_agents_go_
         results = await stage.settled(spawned["fleet_id"])
     assert ends(results) == ["done", "done"]
     assert [await outcomes(stage, agent) for agent in spawned["agent_ids"]] == [["interrupted", "done"]] * 2
+
+
+async def test_first_pass_ends_what_a_crash_left_and_nothing_that_is_at_work(tmp_path, clock, cast):
+    async with cast.host as host:
+        async with hub(tmp_path, host, clock) as stage, at_work(stage):
+            spawned = await stage.spawn("hold 1")
+            await cast.until(lambda: cast.held == 1)
+            (server,) = await server_rows(stage)
+            await host.start(replace(stage.connections.wish(server), id=ServerId("srv_forgotten")))
+            host.leave(RunId("run_over"))
+        async with hub(tmp_path, host, clock) as stage, at_work(stage):
+            cast.gate.set()
+            await stage.settled(spawned["fleet_id"])
+            with anyio.fail_after(WITHIN_SECONDS):
+                while (await host.traces()) != Traces(servers=frozenset({server.id}), runs=frozenset()):
+                    await anyio.sleep(0.01)
+    assert cast.asked["hold 1"] == 1

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import psutil
@@ -14,6 +15,7 @@ from muster.errors import HostFailed
 
 SERVER_MARK = "MUSTER_SERVER"
 RUN_MARK = "MUSTER_RUN"
+STATE_MARK = "MUSTER_STATE"
 
 MIB = 1024 * 1024
 GRACE_SECONDS = 1.0
@@ -27,13 +29,23 @@ SAME_START_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """`NAME=value` in the environment of a process, which its children inherit."""
+    """`NAME=value` in the environment of a process, which its children inherit.
+
+    Beside it stands whose it is: a state folder that was copied has the same ids, and is somebody else's.
+    """
 
     name: str
     value: str
+    state: str
 
     def stands_in(self, process: psutil.Process) -> bool:
-        return process.environ().get(self.name) == self.value
+        environment = process.environ()
+        return environment.get(self.name) == self.value and environment.get(STATE_MARK) == self.state
+
+
+def state_of(folder: Path) -> str:
+    """How a state folder stands in the environment: one name, by whatever path it was reached."""
+    return str(folder.resolve())
 
 
 async def end_marked(mark: Mark) -> None:
@@ -48,14 +60,30 @@ async def uses_cpu(mark: Mark) -> bool:
     return await to_thread.run_sync(_cpu_seconds, mark) - before > IDLING * CPU_LOOK_SECONDS
 
 
-def runs(pid: int, started_at: float) -> bool:
-    """True where that very process lives; a pid can be reused, so the start time is compared too."""
+def runs(pid: int, started_at: float, state: str) -> bool:
+    """True where that very process lives, for this state folder.
+
+    A pid can be reused, so the start time is compared too.
+    """
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started_at) < SAME_START_SECONDS
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return same and process.status() != psutil.STATUS_ZOMBIE and process.environ().get(STATE_MARK) == state
     except psutil.Error:
         return False
+
+
+def values(name: str, state: str) -> frozenset[str]:
+    """All that a mark says in the living processes of a state folder."""
+    found: set[str] = set()
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ() if _is_ours(process) else {}
+        except psutil.Error:
+            continue
+        if environment.get(STATE_MARK) == state and environment.get(name):
+            found.add(environment[name])
+    return frozenset(found)
 
 
 def resident_mib(pid: int) -> int:

@@ -30,9 +30,13 @@ REAP_SECONDS = 2
 
 @dataclass(slots=True)
 class Servers:
-    """Starts servers, and holds those that are children of this process so that they can be reaped."""
+    """Starts servers, and holds those that are children of this process so that they can be reaped.
+
+    `state` is the mark of the state folder that they work for.
+    """
 
     program: str | None
+    state: str
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     async def start(self, wish: ServerWish, env: Mapping[str, str], extra: Mapping[str, str]) -> ServerProcess:
@@ -51,7 +55,7 @@ class Servers:
             raise HostFailed(host="opencode", why=f"it was not ready within {START_SECONDS} s, see {wish.log}") from exc
 
     async def stop(self, server: str) -> None:
-        await end_marked(Mark(name=SERVER_MARK, value=server))
+        await end_marked(Mark(name=SERVER_MARK, value=server, state=self.state))
         if child := self._children.pop(server, None):
             await to_thread.run_sync(_reap, child)
 

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from muster.errors import Broken
-from muster.hosts.contract import ServerProcess, ServerWish
+from muster.hosts.contract import ServerProcess, ServerWish, Traces
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Play
@@ -35,6 +35,7 @@ class ScriptedHost:
         self._play = play
         self._offered = personas
         self._servers: dict[ServerId, Server] = {}
+        self._left: set[RunId] = set()
         self._ports = count(1)
         self._tasks: TaskGroup | None = None
 
@@ -68,6 +69,15 @@ class ScriptedHost:
 
     async def end_run(self, run: RunId) -> None:
         await anyio.lowlevel.checkpoint()
+        self._left.discard(run)
+
+    async def traces(self) -> Traces:
+        await anyio.lowlevel.checkpoint()
+        running = frozenset(id for id, server in self._servers.items() if server.process is not None)
+        return Traces(servers=running, runs=frozenset(self._left))
+
+    async def tidy(self, wish: ServerWish) -> None:
+        await anyio.lowlevel.checkpoint()
 
     async def works(self, run: RunId) -> bool:
         await anyio.lowlevel.checkpoint()
@@ -85,6 +95,10 @@ class ScriptedHost:
     def crash(self, server: ServerId) -> None:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
         self._slot(server).die()
+
+    def leave(self, run: RunId) -> None:
+        """Let a run have left something behind, until that is ended."""
+        self._left.add(run)
 
     def swell(self, server: ServerId, memory_mib: int) -> None:
         """Let a server hold that much, until it is started anew."""

@@ -127,7 +127,8 @@ def test_wrong_setting_is_broken_and_hides_nothing_else(well, monkeypatch):
 
 
 def test_host_server_without_a_hub_is_ended_by_fix(well):
-    environment = {"MUSTER_SERVER": "srv_test", "OPENCODE_DB": str(well.home / "servers" / "srv_test" / "opencode.db")}
+    database = str(well.home / "servers" / "srv_test" / "opencode.db")
+    environment = {"MUSTER_SERVER": "srv_test", "MUSTER_STATE": str(well.home), "OPENCODE_DB": database}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment) as orphan:
         assert states(doctor(well)) == {"host servers": "warning"}
         assert states(doctor(well, "--fix")) == {}

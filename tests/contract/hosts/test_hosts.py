@@ -76,8 +76,10 @@ async def test_turn_is_open_until_it_is_answered(served, directory):
     served.stage.release()
     seen = await settled(served.connection, turn, *ENDED)
     assert (seen.standing, seen.output, seen.error) == (Standing.ANSWERED, "released", None)
-    assert seen.tokens > 0
-    assert seen.cost_usd > 0
+    assert seen.spent is not None
+    assert seen.spent.tokens > 0
+    assert seen.spent.steps == 1
+    assert seen.spent.cost_usd > 0
 
 
 async def test_turn_sent_twice_is_asked_of_the_model_once(served, directory):

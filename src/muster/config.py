@@ -35,9 +35,9 @@ def config_file() -> Path:
     return Path(base).expanduser() / "muster" / "config.toml"
 
 
-def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53) -> Any:
-    """`least` and `most` bound a number."""
-    return field(default=default, metadata={"says": says, "least": least, "most": most})
+def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53, words: tuple[str, ...] = ()) -> Any:
+    """`least` and `most` bound a number; `words` are those that a list may hold."""
+    return field(default=default, metadata={"says": says, "least": least, "most": most, "words": words})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,11 @@ class Settings:
     directories_per_server: int = _setting(20, "Directories that one host server may have open.", least=1)
     server_memory_mib: int = _setting(4096, "A host server that holds more is drained and replaced; 0 = no limit.")
     server_idle_seconds: int = _setting(120, "After this long without work a host server is ended.")
+    always_offer: tuple[str, ...] = _setting(
+        (),
+        "Toolkits that each session of your OpenCode sees from its start, at the cost of their bytes.",
+        words=("mesh",),
+    )
 
 
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -100,6 +105,8 @@ def _checked(key: str, value: object, where: str) -> object:
     setting = {setting.name: setting for setting in fields(Settings)}.get(key)
     if setting is None:
         raise UnknownSetting(where=where, key=key, why="there is no such setting")
+    if isinstance(setting.default, tuple):
+        return _words(key, value, where, setting.metadata["words"])
     expected = type(setting.default)
     if expected is float and type(value) is int:
         value = float(value)
@@ -111,11 +118,19 @@ def _checked(key: str, value: object, where: str) -> object:
     return value
 
 
+def _words(key: str, value: object, where: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(word not in known for word in value):
+        raise UnknownSetting(where=where, key=key, why=f"expected a list of {', '.join(known)}, got {value!r}")
+    return tuple(value)
+
+
 def _parsed(key: str, value: str) -> object:
-    """The environment knows only text: digits become the number that the setting wants."""
+    """The environment knows only text: digits become a number, and commas a list, where the setting wants that."""
     default = getattr(Settings(), key, None)
     if isinstance(default, float) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", value):
         return float(value)
+    if isinstance(default, tuple):
+        return [word.strip() for word in value.split(",") if word.strip()]
     return int(value) if isinstance(default, int) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 

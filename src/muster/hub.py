@@ -3,6 +3,7 @@
 Everything that Muster is comes together here, and nowhere else. What is acquired first is released last.
 """
 
+import json
 import logging
 import os
 import pkgutil
@@ -43,10 +44,13 @@ from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
+from muster.replacing import replace_file
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
 from muster.surfaces.mcp import McpDoor
+from muster.surfaces.offer import FILE as OFFER
+from muster.surfaces.offer import offer
 from muster.surfaces.sockets import listening
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
@@ -91,6 +95,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         # From here on a signal is a wish to stop and no sudden death, also while the parts are being built.
         signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
         renew_bridge(home)
+        leave_offer(home, settings)
         keyring = Keyring.at(home.key)
         sockets = stack.enter_context(_sockets(port, settings))
         database = stack.enter_context(open_database(home.database, _now))
@@ -139,6 +144,13 @@ async def _idle(engine: Engine, use: Use, seconds: float, announcement: Announce
                 log.info("hub.asleep idle_seconds=%.0f", use.idle_seconds)
                 return
             announcement.awake()
+
+
+def leave_offer(home: Home, settings: config.Settings) -> None:
+    """Tell the person's own OpenCode, for its next start, what it may offer. Raises StateNotWritable."""
+    home.prepare()
+    told = offer([MESH], settings.always_offer)
+    replace_file(home.folder / OFFER, json.dumps(told).encode())
 
 
 def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:

@@ -113,6 +113,19 @@ class Stage:
         with anyio.fail_after(seconds):
             await anyio.to_thread.run_sync(follow, abandon_on_cancel=True)
 
+    async def journal(self, name: str, seconds: float = 30, **body: str) -> dict[str, Any]:
+        """Wait for a fact."""
+
+        def follow() -> dict[str, Any]:
+            with Hub.find(self.home, environment={}) as hub:
+                for event in hub.events(after=0):
+                    if event["name"] == name and body.items() <= event["body"].items():
+                        return event
+            raise AssertionError("the journal ended")
+
+        with anyio.fail_after(seconds):
+            return await anyio.to_thread.run_sync(follow, abandon_on_cancel=True)
+
     async def events(self, *names: str, **about: str) -> list[dict[str, Any]]:
         told = (await self.call("event.list", cursor=0, limit=500, **about))["events"]
         return [event for event in told if not names or event["name"] in names]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from muster.commands.notices import announce
 from muster.model.agent import Agent, Wanted, agent_status
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
@@ -37,6 +38,7 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     status = status_of(tx, run.fleet)
     if status is not FleetStatus.RUNNING:
         tx.record(FleetQuieted(fleet=run.fleet, status=status))
+        announce(tx, tx.get(Fleet, run.fleet), status)
 
 
 def _settle_time(tx: Transaction, ended: Run) -> None:

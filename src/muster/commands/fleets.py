@@ -116,6 +116,7 @@ def spawn(
         project=place.project,
         directory=place.directory,
         spawned_by=actor.label,
+        spawned_in=actor.session,
         timeout_ms=timeout_ms,
         max_turns=shared.max_turns,
         max_tokens=shared.max_tokens,

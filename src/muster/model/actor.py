@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from muster.errors import Denied
-from muster.model.ids import AgentId, FleetId, ServerId
+from muster.model.ids import AgentId, FleetId, ServerId, SessionId
 
 
 class ActorKind(StrEnum):
@@ -18,7 +18,8 @@ class ActorKind(StrEnum):
 class Actor:
     """An authenticated caller. An agent carries its fleet, so that no check has to look it up.
 
-    `directory` is where the caller stands, when its surface knows it: the default for `project`.
+    `directory` is where the caller stands, when its surface knows it: the default for `project`. `session` is the
+    operator's own conversation that the call comes from, where it comes from one: the lead.
     """
 
     kind: ActorKind
@@ -26,6 +27,7 @@ class Actor:
     fleet: FleetId | None = None
     server: ServerId | None = None
     directory: str | None = None
+    session: SessionId | None = None
 
     @property
     def label(self) -> str:
@@ -35,6 +37,9 @@ class Actor:
 
     def standing_in(self, directory: str) -> "Actor":
         return replace(self, directory=directory)
+
+    def leading(self, session: SessionId, directory: str) -> "Actor":
+        return replace(self, session=session, directory=directory)
 
     def require_fleet(self, fleet: FleetId) -> None:
         """Refuse an agent that reaches beyond its own fleet."""

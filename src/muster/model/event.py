@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any  # an event's body is JSON
 
-from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId, TurnId
+from muster.model.ids import AgentId, FleetId, NoticeId, RunId, ServerId, SessionId, TurnId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,3 +198,32 @@ class ServerDrained(Event):
     server: ServerId
     generation: int
     memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadEntered(Event):
+    """A conversation of the person's own has a toolkit from now on."""
+
+    session: SessionId
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadMoved(Event):
+    session: SessionId
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeWritten(Event):
+    """A lead is to be told something."""
+
+    notice: NoticeId
+    session: SessionId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeEnded(Event):
+    notice: NoticeId
+    ending: str

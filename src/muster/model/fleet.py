@@ -9,7 +9,7 @@ from muster import errors
 from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.budget import Budget
 from muster.model.event import FleetCancelled, FleetLimited, FleetRaised, FleetSpawned
-from muster.model.ids import FleetId
+from muster.model.ids import FleetId, SessionId
 from muster.model.run import MILLISECOND
 
 
@@ -28,6 +28,9 @@ FAILURES = frozenset({AgentStatus.FAILED, AgentStatus.TIMED_OUT})
 class Fleet:
     """`directory` is where its agents work; `project` is the git top level above it, else the directory itself.
 
+    `spawned_in` is the lead's conversation that asked for it and is told when it is quiet; None: a shell or an MCP
+    client asked, whom nobody can tell.
+
     `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
     """
 
@@ -36,6 +39,7 @@ class Fleet:
     project: str
     directory: str
     spawned_by: str
+    spawned_in: SessionId | None = None
     created_at: datetime
     cancelled_at: datetime | None = None
     reason: str | None = None

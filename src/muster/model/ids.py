@@ -7,4 +7,5 @@ AgentId = NewType("AgentId", str)
 RunId = NewType("RunId", str)
 TurnId = NewType("TurnId", str)
 ServerId = NewType("ServerId", str)
+NoticeId = NewType("NoticeId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

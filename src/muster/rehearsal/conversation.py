@@ -1,6 +1,7 @@
 """One model request as the host sent it: the conversation so far, and the tools it offers."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,13 +46,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What a model request says. `session` is the host's id, else a hash of the first user message."""
+    """What a model request says. `session` is the host's id, else a hash of the first user message.
+
+    `tool_bytes` is what each offered tool weighs, as compact JSON.
+    """
 
     session: str
     parent_session: str | None
     model: str
     messages: tuple[Message, ...]
     tools: tuple[str, ...]
+    tool_bytes: Mapping[str, int]
     streamed: bool
 
     @property
@@ -97,8 +102,14 @@ def parse_request(body: bytes, headers: Mapping[str, str]) -> Conversation:
         model=request.model,
         messages=messages,
         tools=tuple(tool.function.name for tool in request.tools or ()),
+        tool_bytes=_weights(body),
         streamed=request.stream,
     )
+
+
+def _weights(body: bytes) -> dict[str, int]:
+    tools = json.loads(body).get("tools") or ()
+    return {tool["function"]["name"]: len(json.dumps(tool, separators=(",", ":")).encode()) for tool in tools}
 
 
 def _fingerprint(messages: tuple[Message, ...]) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -43,6 +43,7 @@ class Request:
     model: str
     messages: tuple[Message, ...]
     tools: tuple[str, ...]
+    tool_bytes: Mapping[str, int]
     outcome: Outcome = Outcome.PLAYING
 
 
@@ -92,6 +93,7 @@ class Stage:
             model=conversation.model,
             messages=conversation.messages,
             tools=conversation.tools,
+            tool_bytes=conversation.tool_bytes,
         )
         self._requests.append(request)
         self._notify()

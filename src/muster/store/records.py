@@ -18,12 +18,14 @@ from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
+from muster.model.lead import Lead
+from muster.model.notice import Notice
 from muster.model.run import Run
 from muster.model.server import Server
 from muster.model.turn import Turn
 from muster.store import journal, requests, schema, statements
 
-Record = Fleet | Agent | Run | Turn | Server
+Record = Fleet | Agent | Run | Turn | Server | Lead | Notice
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
 
@@ -33,8 +35,17 @@ TABLES: Mapping[type, Table] = {
     Run: schema.runs,
     Turn: schema.turns,
     Server: schema.servers,
+    Lead: schema.leads,
+    Notice: schema.notices,
 }
-PREFIXES: Mapping[type, str] = {Fleet: "flt", Agent: "agt", Run: "run", Turn: "trn", Server: "srv"}
+PREFIXES: Mapping[type, str] = {
+    Fleet: "flt",
+    Agent: "agt",
+    Run: "run",
+    Turn: "trn",
+    Server: "srv",
+    Notice: "ntc",
+}
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 
 
@@ -60,17 +71,17 @@ class Reading:
             raise NotFound(kind=kind.__name__.lower(), id=id)
         return found
 
-    def find(self, kind: type[R], **where: object) -> R | None:
+    def find(self, kind: type[R], /, **where: object) -> R | None:
         rows = self._rows(kind, where, limit=1, newest_first=False)
         return rows[0][1] if rows else None
 
     def select(
-        self, kind: type[R], *, limit: int | None = None, newest_first: bool = False, **where: object
+        self, kind: type[R], /, *, limit: int | None = None, newest_first: bool = False, **where: object
     ) -> list[R]:
         """In order of insertion. As value a tuple or list means "one of these", None "not set", `SET` the opposite."""
         return [record for _, record in self._rows(kind, where, limit=limit, newest_first=newest_first)]
 
-    def page(self, kind: type[R], *, before: int | None, limit: int, **where: object) -> tuple[list[R], int | None]:
+    def page(self, kind: type[R], /, *, before: int | None, limit: int, **where: object) -> tuple[list[R], int | None]:
         """Newest first, with the cursor for the next page, or None where there is none."""
         if before is not None:
             where["seq"] = statements.Below(before)
@@ -78,7 +89,7 @@ class Reading:
         cursor = rows[limit - 1][0] if len(rows) > limit else None
         return [record for _, record in rows[:limit]], cursor
 
-    def count(self, kind: type[R], **where: object) -> int:
+    def count(self, kind: type[R], /, **where: object) -> int:
         return statements.count(self._connection, TABLES[kind], where)
 
     def last(self, kind: type[R], moment: str, **where: object) -> datetime | None:

@@ -67,6 +67,7 @@ fleets = Table(
     Column("project", Utf8, nullable=False, index=True),
     Column("directory", Utf8, nullable=False),
     Column("spawned_by", Utf8, nullable=False),
+    Column("spawned_in", Utf8, index=True),
     Column("created_at", Moment, nullable=False),
     Column("cancelled_at", Moment),
     Column("reason", Utf8),
@@ -178,6 +179,33 @@ turns = Table(
     Column("attempts", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
+    Column("ended_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+leads = Table(
+    "leads",
+    metadata,
+    _seq(),
+    _id(),
+    Column("directory", Utf8, nullable=False),
+    Column("bridge", Utf8, nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    _seq(),
+    _id(),
+    _reference("session", "leads"),
+    Column("kind", Utf8, nullable=False),
+    Column("fleet", Utf8, index=True),
+    Column("after", Utf8),
+    Column("text", Utf8, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ending", Utf8),
     Column("ended_at", Moment),
     sqlite_autoincrement=True,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final  # Any: values of columns, and SQLAlchemy's statements
 
-from sqlalchemy import BindParameter, Connection, CursorResult, Table, bindparam, false, func, select, text
+from sqlalchemy import BindParameter, Connection, CursorResult, Table, bindparam, func, literal_column, select, text
 from sqlalchemy.sql import ColumnElement
 
 from muster.store import dialects
@@ -19,6 +19,7 @@ Where = Mapping[str, object]
 Shape = tuple[tuple[str, str, int], ...]
 Converter = Callable[[Any], Any]
 WHICH = "which_id"
+NONE_OF_THEM: Final[ColumnElement[bool]] = literal_column("1 = 0")  # with false() SQLAlchemy drops the other marks
 SET: Final = object()
 """In a `Where`: anything but nothing."""
 
@@ -146,7 +147,7 @@ def _condition(column: ColumnElement[Any], how: str, marks: list[BindParameter[A
         case "set":
             return column.is_not(None)
         case "among":
-            return column.in_(marks) if marks else false()
+            return column.in_(marks) if marks else NONE_OF_THEM
         case "Below":
             return column < marks[0]
         case "Above":

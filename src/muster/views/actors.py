@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from muster.errors import Unauthenticated
 from muster.model.actor import Actor, ActorKind
 from muster.model.agent import Agent, AgentStatus, Wanted
+from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.server import Server, ServerState
+from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.verbs import Member, System, view
 from muster.views.members import members_of
@@ -66,6 +68,23 @@ def seat(tx: Reading, actor: Actor, agent: AgentId) -> Seat:
     row = tx.get(Agent, agent)
     server = None if row.server is None else tx.get(Server, row.server)
     return Seat(server=server, session=row.session, directory=row.directory, run=row.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An agent with what it was told at its start."""
+
+    agent: Agent
+    fleet: Fleet
+    preamble: str
+
+
+@view(by=System)
+def placed(tx: Reading, actor: Actor, agent: AgentId) -> Placed:
+    """Who an agent is, in its own words for it."""
+    row = tx.get(Agent, agent)
+    (first,) = tx.select(Turn, agent=agent, limit=1)
+    return Placed(agent=row, fleet=tx.get(Fleet, row.fleet), preamble=first.preamble)
 
 
 @view(by=System)

@@ -47,15 +47,15 @@ class FakeHub:
         return [body for told, _, body in self.seen if told == path]
 
     async def respond(self, request: Request) -> Response:
-        body = await request.json()
+        body = await request.json() if request.method == "POST" else dict(request.query_params)
         self.seen.append((request.url.path, request.headers["authorization"], body))
         answers = {"/bridge/hello": {"tools": TOOLS}, "/bridge/call": self.answer, "/bridge/env": {"env": self.env}}
-        return JSONResponse(answers[request.url.path])
+        return JSONResponse(answers.get(request.url.path, {}))
 
     @asynccontextmanager
     async def serve(self, hub_file: Path) -> AsyncIterator[None]:
         """Run, and be found through hub.json, for as long as the context is open."""
-        app = Starlette(routes=[Route("/bridge/{verb}", self.respond, methods=["POST"])])
+        app = Starlette(routes=[Route("/bridge/{verb}", self.respond, methods=["GET", "POST"])])
         server = Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             hub_file.parent.mkdir(parents=True, exist_ok=True)

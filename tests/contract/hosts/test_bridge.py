@@ -61,7 +61,7 @@ async def test_tool_call_reaches_the_hub_with_the_identity_of_its_caller(tmp_pat
     assert (seen.standing, seen.output, stage.rehearsal.failures) == (Standing.ANSWERED, "It said: started", ())
     assert hub.bodies("/bridge/hello") == [{"server": served.wish.id, "directory": str(directory)}]
     [call] = hub.bodies("/bridge/call")
-    message, named = call.pop("message"), call.pop("call")
+    message, named, _ = call.pop("message"), call.pop("call"), call.pop("bridge")
     assert call == {
         "tool": "spawn_fleet",
         "arguments": {"task": "look around"},

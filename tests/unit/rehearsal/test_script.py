@@ -30,7 +30,13 @@ def called(name: str, result: str, id: str = "c1") -> tuple[Message, Message]:
 
 def conversation(*messages: Message, tools: tuple[str, ...] = ()) -> Conversation:
     return Conversation(
-        session="ses_1", parent_session=None, model="model", messages=messages, tools=tools, streamed=True
+        session="ses_1",
+        parent_session=None,
+        model="model",
+        messages=messages,
+        tools=tools,
+        tool_bytes={},
+        streamed=True,
     )
 
 

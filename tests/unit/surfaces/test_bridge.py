@@ -92,13 +92,25 @@ async def test_shell_of_an_agent_is_told_who_it_is_and_nothing_of_the_operator(u
     assert stage.keyring.operator() not in env.values()
 
 
-async def test_only_host_servers_have_a_bridge(url, placed, stage):
+async def test_only_host_servers_speak_for_agents(url, placed, stage):
     for token in (stage.keyring.operator(), stage.keyring.agent(placed.agents[0])):
         async with caller(url, token) as http:
             assert code(await http.post("/bridge/hello")) == (403, "denied")
             assert code(await http.post("/bridge/env", json={"session": "ses_0"})) == (403, "denied")
-            error, told = await called(http, "ses_0", "whoami")
-            assert (error, told["error"]["code"]) == (True, "denied")
+    async with caller(url, stage.keyring.agent(placed.agents[0])) as http:
+        assert code(await http.get("/bridge/standing", params={"session": "ses_0"})) == (403, "denied")
+        error, told = await called(http, "ses_0", "whoami")
+        assert (error, told["error"]["code"]) == (True, "denied")
+
+
+async def test_session_of_an_agent_carries_one_short_line_and_keeps_the_preamble(url, placed):
+    async with placed.bridge(url, 0) as bridge:
+        told = (await bridge.get("/bridge/standing", params={"session": "ses_0"})).json()
+        assert code(await bridge.get("/bridge/standing", params={"session": "ses_1"})) == (401, "unauthenticated")
+    assert told["line"].startswith(f"[muster] You are worker ({placed.agents[0]}) in fleet ")
+    assert len(told["line"].encode()) <= 130
+    assert f"[muster] You are worker ({placed.agents[0]})" in told["keep"]
+    assert "Your last message is your result" in told["keep"]
 
 
 async def test_host_server_has_nothing_but_the_bridge(url, placed):

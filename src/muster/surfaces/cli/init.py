@@ -35,12 +35,14 @@ def init(*, mcp: bool, taken_back: bool, dry_run: bool, as_json: bool) -> None:
 
 
 def _init(home: Home, *, mcp: bool, dry_run: bool) -> Json:
+    from muster.hub import leave_offer  # noqa: PLC0415 - half a second of imports that few commands need
     from muster.installation import init as installation  # noqa: PLC0415 - libraries that no other command needs
 
     opencode = installation.find_opencode(config.load().opencode, os.environ)
     change = installation.plan(home, os.environ, installation.own_command(os.environ), mcp=mcp)
     renewed = not installation.has_bridge(home)
     if not dry_run:
+        leave_offer(home, config.load())
         installation.make(home, change)
     bridge = str(installation.bridge(home))
     found = {"path": opencode.path, "version": opencode.version}

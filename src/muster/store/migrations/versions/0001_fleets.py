@@ -1,4 +1,4 @@
-"""Fleets, agents, runs, turns, host servers, the journal and remembered requests."""
+"""Fleets, agents, runs, turns, host servers, leads, notices, the journal and remembered requests."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("directory", sa.Text(), nullable=False),
         sa.Column("spawned_by", sa.Text(), nullable=False),
+        sa.Column("spawned_in", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
@@ -44,6 +45,41 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_fleets_project", "fleets", ["project"], unique=False)
+    op.create_index("ix_fleets_spawned_in", "fleets", ["spawned_in"], unique=False)
+    op.create_table(
+        "leads",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("directory", sa.Text(), nullable=False),
+        sa.Column("bridge", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_leads_bridge", "leads", ["bridge"], unique=False)
+    op.create_table(
+        "notices",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=True),
+        sa.Column("after", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ending", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session"],
+            ["leads.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_notices_fleet", "notices", ["fleet"], unique=False)
+    op.create_index("ix_notices_session", "notices", ["session"], unique=False)
     op.create_table(
         "requests",
         sa.Column("actor", sa.Text(), nullable=False),

@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup check test unit contract conformance e2e demo bench lock wheel clean ripgrep
+.PHONY: help setup check test unit contract conformance e2e chaos demo bench lock wheel clean ripgrep
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ conformance: setup ## the MCP suite alone (MUSTER_WRITE_PAGES=1 writes docs/mcp-
 
 e2e: setup ## the product on the real OpenCode with a scripted model
 	$(call real,e2e)
+
+chaos: setup ## minutes of killing what works, at moments that nobody chose
+	$(call real,chaos)
 
 ripgrep:
 	@command -v rg >/dev/null || printf '%s\n' '' \

@@ -54,9 +54,10 @@ class Stage:
 
     # ── the hub ──────────────────────────────────────────────────────────────────────────────────
 
-    async def start_hub(self, **settings: object) -> None:
-        """`muster serve`, until it answers."""
+    async def start_hub(self, *, dies_at: str = "", **settings: object) -> None:
+        """`muster serve`, until it answers. `dies_at` is a checkpoint, where it ends as by `kill -9`."""
         given = {f"MUSTER_CFG_{key.upper()}": str(value) for key, value in settings.items()}
+        given |= {"MUSTER_CHECKPOINT": dies_at}
         with (self.folder / "hub.log").open("ab") as log:
             self._hub = subprocess.Popen(
                 [*MUSTER, "serve", "--port", "0"], env=self.env | given, stdout=log, stderr=log, cwd=self.folder
@@ -69,8 +70,14 @@ class Stage:
     async def kill_hub(self) -> None:
         """As a power cut would."""
         self.hub.kill()
-        await anyio.to_thread.run_sync(self.hub.wait)
-        (self.home / "hub.json").unlink()
+        await self.hub_died()
+
+    async def hub_died(self, within: float = 40) -> None:
+        """Wait until the hub is gone, without having taken its leave."""
+        with anyio.fail_after(within):
+            await anyio.to_thread.run_sync(self.hub.wait, abandon_on_cancel=True)
+        assert self.hub.returncode == -signal.SIGKILL
+        (self.home / "hub.json").unlink(missing_ok=True)
 
     async def end_hub(self) -> None:
         if self._hub is not None and self._hub.poll() is None:

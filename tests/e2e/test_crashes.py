@@ -1,5 +1,6 @@
 """What is killed is taken up again: a restart is only the first pass of the reconcilers."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from e2e.stage import Stage, stage, wants_opencode
+from muster.rehearsal import Rehearsal, opencode_config, parse_scenario
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -170,3 +172,23 @@ async def test_a_host_server_that_hangs_is_replaced_and_its_agents_go_on(tmp_pat
         (stopped,) = await on.events("server.stopped")
         assert (stopped["body"]["why"], stopped["body"]["detail"]) == ("lost", "it did not answer for 10 s")
         assert stuck not in on.processes()
+
+
+async def test_agents_outlast_a_model_server_that_is_gone_for_a_while(tmp_path: Path) -> None:
+    async with stage(tmp_path, HELD, serve=False) as on:
+        async with Rehearsal.serve(parse_scenario(HELD)) as model:
+            on.env["OPENCODE_CONFIG_CONTENT"] = json.dumps(opencode_config(model.url))
+            await on.start_hub()
+            fleet = await on.spawn(agent("one"), agent("two"))
+            await model.held("gate", 2, within=40)
+            port = int(model.url.rpartition(":")[2])
+        late = await on.spawn(agent("late"))
+        await on.until(late, late="working")
+
+        async with Rehearsal.serve(parse_scenario(HELD), port=port) as model:
+            model.release("gate")
+            results = await on.wait(fleet) + await on.wait(late)
+
+        assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 3
+        ended = [event for whose in (fleet, late) for event in await on.events("run.ended", fleet_id=whose)]
+        assert {event["body"]["outcome"] for event in ended} == {"done"}

@@ -161,9 +161,8 @@ class RunsReconciler(Reconciler):
         await connection.send(turn_wish(work))
         checkpoint("turn.send:sent")
         await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
-        return (
-            0.0 if work.turn.sends else LOOK_SECONDS
-        )  # what was sent before may stand answered: no hint tells of that
+        # What was sent before may stand answered, and no hint would tell of that.
+        return 0.0 if work.turn.sends else LOOK_SECONDS
 
     async def _send_again(self, work: Work, connection: Connection, sight: Sight) -> float | None:
         sent_at = work.turn.sent_at

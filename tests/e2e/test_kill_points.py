@@ -1,0 +1,133 @@
+"""The hub dies between an effect and its report, at each such place: the next one mends it, and pays nothing twice."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import anyio
+import pytest
+
+from e2e.stage import Stage, stage, wants_opencode
+
+SCENARIO = """
+agents:
+  - name: sleeper
+    match: {text: You are sleeper}
+    steps:
+      - {say: "I sleep.", call: {tool: bash, arguments: {command: "sleep 300", description: s, timeout: 600000}}}
+      - {say: "woken"}
+  - name: unlucky
+    match: {text: You are unlucky}
+    steps:
+      - {say: "at last", status: 400, body: "not now", times: 1}
+  - name: all
+    steps:
+      - {say: "looked", call: {tool: bash, arguments: {command: "echo seen", description: "look"}}}
+      - {say: "answered"}
+"""
+WORKER = {"role": "worker", "prompt": "Look, then answer."}
+Ends = list[tuple[str, str | None]]
+Case = Callable[[Stage, str], Awaitable[Ends]]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def on(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[Stage]:
+    """One home for all of them: each hub finds what the one before it left."""
+    async with stage(tmp_path_factory.mktemp("points"), SCENARIO, serve=False) as on:
+        yield on
+
+
+async def ended(on: Stage, fleet: str) -> Ends:
+    return [(result["status"], result["output"]) for result in await on.wait(fleet)]
+
+
+async def working(on: Stage, point: str) -> Ends:
+    """It dies by itself, at work."""
+    return await _dying(on, point, WORKER, {**WORKER, "role": "unlucky"})
+
+
+async def cutting(on: Stage, point: str) -> Ends:
+    """It dies while it ends an agent whose time is up."""
+    return await _dying(on, point, WORKER, {"role": "sleeper", "prompt": "Sleep.", "timeout_ms": 2000})
+
+
+async def starting(on: Stage, point: str) -> Ends:
+    """It dies with a host server that nobody has heard of yet."""
+    await on.end_hub()
+    return await working(on, point)
+
+
+async def losing(on: Stage, point: str) -> Ends:
+    """It dies when it has noticed that a host server is gone."""
+    fleet = await _asleep(on, point)
+    for process in on.processes():
+        if "serve" in process.cmdline():
+            process.kill()
+    return await _again(on, fleet)
+
+
+async def leaving(on: Stage, point: str) -> Ends:
+    """It dies while it takes its leave."""
+    fleet = await _asleep(on, point)
+    on.hub.terminate()
+    return await _again(on, fleet)
+
+
+async def _dying(on: Stage, point: str, *agents: Mapping[str, Any]) -> Ends:
+    await on.start_hub(dies_at=point)
+    return await _again(on, await on.spawn(*map(dict, agents)))
+
+
+async def _asleep(on: Stage, point: str) -> str:
+    await on.start_hub(dies_at=point)
+    fleet = await on.spawn({"role": "sleeper", "prompt": "Sleep."})
+    with anyio.fail_after(40):
+        while not any(process.name() == "sleep" for process in on.processes()):
+            await anyio.sleep(0.05)
+    return fleet
+
+
+async def _again(on: Stage, fleet: str) -> Ends:
+    await on.hub_died()
+    await on.start_hub()
+    return await ended(on, fleet)
+
+
+GOOD = [("done", "answered"), ("done", "at last")]
+CUT = [("done", "answered"), ("timed_out", "I sleep.")]
+WOKEN = [("done", "woken")]
+
+CASES: dict[str, tuple[Case, Ends]] = {
+    "server.ready:started": (starting, GOOD),
+    "run.start:opened": (working, GOOD),
+    "turn.send:sent": (working, GOOD),
+    "run.fail:seen": (working, GOOD),
+    "run.finish:answered": (working, GOOD),
+    "run.end:reported": (working, GOOD),
+    "run.cut:aborted": (cutting, CUT),
+    "run.cut:ended": (cutting, CUT),
+    "server.stop:reported": (losing, WOKEN),
+    "server.stop:ended": (losing, WOKEN),
+    "hub.stop:ended": (leaving, WOKEN),
+}
+
+
+@wants_opencode
+@pytest.mark.anyio
+@pytest.mark.xdist_group("kill points")
+@pytest.mark.parametrize("point", CASES)
+async def test_hub_that_dies_between_an_effect_and_its_report_is_mended_by_the_next(on: Stage, point: str) -> None:
+    case, wanted = CASES[point]
+
+    ends = await case(on, point)
+    await on.kill_hub()
+
+    assert ends == wanted
+    answered = Counter((chat.session, chat.step) for chat in on.chats() if chat.outcome == "answered")
+    assert set(answered.values()) == {1}
+    assert not [process for process in on.processes() if process.name() == "sleep"]

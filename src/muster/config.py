@@ -1,7 +1,8 @@
 """Every setting: name, type, default, one line of meaning.
 
 `config.toml` in the user's configuration folder is read first, then `MUSTER_CFG_<KEY>` over it. A wrong name or value
-stops the start and says where it stands.
+stops the start and says where it stands. Between the two stands a project's own `.muster/config.toml`, for what it may
+set (`trust.py` says what of that counts); the rest is the machine's.
 """
 
 import os
@@ -15,6 +16,11 @@ from typing import Any  # a configuration file's values, before they are checked
 from muster.errors import UnknownSetting
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
+PROJECT_FILE_BYTES = 64 * 1024
+# What a project may set: ceilings, of which a smaller one asks for less, and 0 for everything.
+PER_PROJECT = frozenset(
+    f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet")
+)
 
 
 def state_folder() -> Path:
@@ -33,6 +39,10 @@ def state_folder() -> Path:
 def config_file() -> Path:
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "muster" / "config.toml"
+
+
+def project_file(project: Path) -> Path:
+    return project / ".muster" / "config.toml"
 
 
 def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53, words: tuple[str, ...] = ()) -> Any:
@@ -76,6 +86,34 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     return Settings(**values)
 
 
+def load_project(file: Path) -> tuple[bytes | None, dict[str, int]]:
+    """A project's own file, None where there is none, and what it sets. Raises UnknownSetting."""
+    if not file.exists():
+        return None, {}
+    try:
+        content = _small_file(file)
+        values = _checked_toml(content.decode(), file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnknownSetting(where=str(file), key="the file", why=f"cannot be read ({error})") from error
+    for key in values.keys() - PER_PROJECT:
+        where = f"{file}{_line(content.decode(), key)}"
+        raise UnknownSetting(where=where, key=key, why=f"a project does not set it: it belongs in {config_file()}")
+    return content, values
+
+
+def named_in(environment: Mapping[str, str]) -> frozenset[str]:
+    """The settings that the environment names."""
+    prefixed = (name for name in environment if name.startswith(ENVIRONMENT_PREFIX))
+    return frozenset(name.removeprefix(ENVIRONMENT_PREFIX).lower() for name in prefixed)
+
+
+def _small_file(file: Path) -> bytes:
+    """It is somebody else's, and is read for every fleet: what is no file, or is large, is not waited for."""
+    if not file.is_file() or file.stat().st_size > PROJECT_FILE_BYTES:
+        raise OSError(f"it is no file of at most {PROJECT_FILE_BYTES} bytes")
+    return file.read_bytes()
+
+
 def _from_file(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
@@ -83,6 +121,10 @@ def _from_file(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UnknownSetting(where=str(file), key="the file", why=f"cannot be read ({error})") from error
+    return _checked_toml(text, file)
+
+
+def _checked_toml(text: str, file: Path) -> dict[str, Any]:
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -4,7 +4,7 @@ Above them: the engine, which gives them 300 ms. Below them: the file system and
 find out raises; it never guesses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any  # the arguments of the verb that will run
@@ -26,17 +26,22 @@ from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
 from muster.views import runs as run_views
 
+# A project's top → what fleets may spend there, and what their spawner must hear about it.
+BudgetsAt = Callable[[Path], tuple[Budgets, tuple[str, ...]]]
 
-def readers(host: Host, connections: Connections, budgets: Budgets) -> Mapping[type, Reader]:
+
+def readers(host: Host, connections: Connections, budgets_at: BudgetsAt) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
-        Place: partial(read_place, host, budgets),
+        Place: partial(read_place, host, budgets_at),
         Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
 
 
-async def read_place(host: Host, budgets: Budgets, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Place:
+async def read_place(
+    host: Host, budgets_at: BudgetsAt, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
+) -> Place:
     """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
     asked: str | None = arguments.get("project")
     directory = actor.directory if asked is None else asked
@@ -44,7 +49,7 @@ async def read_place(host: Host, budgets: Budgets, engine: Engine, actor: Actor,
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
     if directory is None:
         raise MissingField(verb="this request", field="project")
-    return await anyio.to_thread.run_sync(_place, host, budgets, directory, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(_place, host, budgets_at, directory, abandon_on_cancel=True)
 
 
 async def read_progress(
@@ -76,18 +81,20 @@ async def read_transcript(
         return Transcript(lines=None, why=error.message)
 
 
-def _place(host: Host, budgets: Budgets, directory: str) -> Place:
+def _place(host: Host, budgets_at: BudgetsAt, directory: str) -> Place:
     path = Path(directory)
     if not path.is_absolute() or not _is_directory(path):
         raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
     path = path.resolve()
     top = top_level(path)
+    budgets, notes = budgets_at(top or path)
     return Place(
         directory=str(path),
         project=str(top or path),
         git=top is not None,
         personas=host.personas(str(path)),
         budgets=budgets,
+        notes=notes,
     )
 
 

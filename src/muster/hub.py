@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import anyio
@@ -55,6 +56,7 @@ from muster.surfaces.sockets import listening
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
 from muster.surfaces.use import Use
+from muster.trust import settings_of
 from muster.verbs import Catalog
 from muster.views import hub as hub_views
 from muster.views import servers as server_views
@@ -101,7 +103,8 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         database = stack.enter_context(open_database(home.database, _now))
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
-        engine = Engine(database, Catalog(_verb_modules()), readers(host, connections, _budgets(settings)))
+        facts = readers(host, connections, partial(_budgets_at, home, settings))
+        engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings)
         await account_for_absence(engine, _now)
         async with _web(home, engine, keyring, sockets) as use:
@@ -266,6 +269,12 @@ def _ceilings(settings: config.Settings) -> Ceilings:
         model=settings.max_agents_per_model,
         provider=settings.max_agents_per_provider,
     )
+
+
+def _budgets_at(home: Home, settings: config.Settings, project: Path) -> tuple[Budgets, tuple[str, ...]]:
+    found = settings_of(project, settings, config.named_in(os.environ), home)
+    note = found.note()
+    return _budgets(found.over(settings)), () if note is None else (note,)
 
 
 def _budgets(settings: config.Settings) -> Budgets:

@@ -34,7 +34,18 @@ ALLOWED: dict[str, set[str]] = {
     "home": {"errors"},
     "checkpoints": set(),  # where a crash test lets the hub die
     "replacing": {"errors"},
-    "doctor": {"errors", "model", "config", "home", "hosts", "store", "installation", "surfaces"},  # decision 0004
+    "trust": {"errors", "config", "home", "git", "replacing"},
+    "doctor": {
+        "errors",
+        "model",
+        "config",
+        "home",
+        "hosts",
+        "store",
+        "installation",
+        "surfaces",
+        "trust",
+    },  # decision 0004
     "installation": {"errors", "home", "hosts", "replacing"},  # decision 0004
     "logs": set(),
     "watcher": set(),  # a program of its own, which must stay small
@@ -44,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "surfaces.client": SURFACE | {"home"},  # whether a hub sleeps stands in the state folder
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
-    "surfaces.cli": SCREEN | {"hub", "installation", "doctor"},
+    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "trust"},
     "surfaces.tui": SCREEN,
     "hub": EVERYTHING,
 }

@@ -115,7 +115,9 @@ async def hub(
             clock=clock,
             host=host,
             connections=connections,
-            engine=Engine(database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections, budgets)),
+            engine=Engine(
+                database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections, lambda _: (budgets, ()))
+            ),
             keyring=keyring,
         )
         await connections.aclose()

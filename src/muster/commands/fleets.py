@@ -126,7 +126,7 @@ def spawn(
     tx.add(fleet)
     tx.record(fleet.spawn(len(agents)))
     enlisted = enlist(tx, fleet, agents, place, budget=own)
-    notes = [SHARED.format(directory=place.directory)]
+    notes = [SHARED.format(directory=place.directory), *place.notes]
     return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
 
 

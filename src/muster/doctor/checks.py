@@ -10,6 +10,7 @@ from muster.errors import MusterError
 CHECKS: Mapping[str, Check] = {
     "python": machine.python,
     "settings": machine.settings,
+    "project settings": machine.project,
     "state folder": state.folder,
     "disk": state.disk,
     "file system": state.file_system,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from muster.config import Settings
 from muster.home import Home
@@ -16,11 +17,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """The machine as it is asked about. `settings` are the defaults where the real ones cannot be read."""
+    """The machine as it is asked about, and where it is asked. `settings`: the defaults where they cannot be read."""
 
     home: Home
     environment: Mapping[str, str]
     settings: Settings
+    directory: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

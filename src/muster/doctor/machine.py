@@ -8,6 +8,7 @@ import sys
 
 from muster import __version__, config
 from muster.doctor.finding import Case, Finding, ok, warning
+from muster.trust import project_of, settings_of
 
 GIT_LEAST = (2, 38)  # `git merge-tree --write-tree`
 GIT_SECONDS = 10
@@ -22,6 +23,19 @@ def settings(case: Case) -> Finding:
     config.load(environment=case.environment)
     file = config.config_file()
     return ok(str(file) if file.exists() else f"the defaults; {file} does not exist")
+
+
+def project(case: Case) -> Finding:
+    """Raises UnknownSetting: fleets are refused here then."""
+    found = settings_of(project_of(case.directory), case.settings, config.named_in(case.environment), case.home)
+    if found.digest is None:
+        return ok(f"{found.project} has none of its own")
+    if found.withheld:
+        return warning(
+            f"{found.file} asks for more than your own ({', '.join(found.withheld)}), which is not in force",
+            "`muster trust`, if you agree with it.",
+        )
+    return ok(f"{found.file}, {'trusted' if found.is_trusted else 'which asks for less than your own'}")
 
 
 def git(case: Case) -> Finding:

@@ -28,7 +28,7 @@ class Place:
     """A directory that agents are asked to work in, as it was found.
 
     `directory` is absolute and exists; `project` is the git top level above it, else the directory itself.
-    `budgets` are what fleets may spend here where their spawner does not say.
+    `budgets` are what fleets may spend here where their spawner does not say. `notes` are for whoever asks.
     """
 
     directory: str
@@ -36,6 +36,7 @@ class Place:
     git: bool
     personas: tuple[Persona, ...]
     budgets: Budgets = USUAL
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "status": lambda: import_module("muster.surfaces.cli.daemon"),
     "init": lambda: import_module("muster.surfaces.cli.init"),
     "doctor": lambda: import_module("muster.surfaces.cli.doctor"),
+    "trust": lambda: import_module("muster.surfaces.cli.trust"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
     "resume": lambda: import_module("muster.surfaces.cli.resume"),
     "agents": lambda: import_module("muster.surfaces.cli.agents"),

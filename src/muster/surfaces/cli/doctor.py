@@ -1,6 +1,7 @@
 """`muster doctor`: what is as it should be, what is not, and what to do about it."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,7 +48,8 @@ def _case() -> "Case":
         settings = config.load()
     except UnknownSetting:
         settings = config.Settings()  # the check of the settings says what is wrong with them
-    return Case(home=Home(folder=config.state_folder()), environment=os.environ, settings=settings)
+    home = Home(folder=config.state_folder())
+    return Case(home=home, environment=os.environ, settings=settings, directory=Path())
 
 
 def _told(examined: "Examined") -> Json:

@@ -35,6 +35,7 @@ def well(user: User, monkeypatch: pytest.MonkeyPatch) -> User:
     """A machine on which nothing is wrong, and on which Muster was used before."""
     monkeypatch.setenv("MUSTER_CFG_PORT", "0")
     monkeypatch.setattr("shutil.which", _on_the_path(user.folder / "bin"))
+    monkeypatch.chdir(user.folder)
     Home(folder=user.home).prepare()
     (user.home / "key").write_bytes(bytes(32))
     (user.home / "key").chmod(0o600)
@@ -187,6 +188,6 @@ def test_person_reads_a_line_for_each_part_and_what_to_do(well):
     code, out, _ = well.say("doctor")
     lines = out.splitlines()
     assert code == 0
-    assert [line.split()[0] for line in lines[:3]] == ["ok", "ok", "warning"]
-    assert lines[3].strip().startswith("next: `muster doctor --fix`, or: chmod 700 ")
+    assert [line.split()[0] for line in lines[:4]] == ["ok", "ok", "ok", "warning"]
+    assert lines[4].strip().startswith("next: `muster doctor --fix`, or: chmod 700 ")
     assert lines[-1] == f"{len(CHECKS)} parts looked at: 1 warning."

@@ -104,6 +104,23 @@ def test_undo_finds_its_entry_without_the_record(user):
     assert file.read_bytes() == COMMENTED
 
 
+@pytest.mark.parametrize("content", [COMMENTED, None])
+def test_init_that_a_crash_cut_short_is_finished_or_taken_back(user, content):
+    """The record is written before the file: here it tells of a change that was never made."""
+    user.config.mkdir(parents=True)
+    file = user.write(content) if content else user.config / "opencode.jsonc"
+    user.init()
+    if content:
+        file.write_bytes(content)
+    else:
+        file.unlink()
+    assert user.init("--dry-run", "--undo")["changes"] == []
+    user.init()
+    assert user.entry in parse(file.read_text())["plugin"]
+    user.init("--undo")
+    assert (file.read_bytes() if file.exists() else None) == content
+
+
 def test_undo_without_an_init_does_nothing(user):
     file = user.write(COMMENTED)
     assert user.init("--undo") == {"dry_run": False, "changes": [], "notes": []}

@@ -32,7 +32,7 @@ from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
-from muster.store.database import open_database
+from muster.store.database import Database, open_database
 from muster.surfaces.tokens import Keyring
 from muster.verbs import Catalog
 
@@ -69,6 +69,7 @@ class Stage:
     clock: Clock
     host: Host
     connections: Connections
+    database: Database
     engine: Engine
     keyring: Keyring
 
@@ -115,6 +116,7 @@ async def hub(
             clock=clock,
             host=host,
             connections=connections,
+            database=database,
             engine=Engine(
                 database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections, lambda _: (budgets, ()))
             ),

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar  # Any: jobs of one group return different types
 
 from sqlalchemy import Connection
@@ -120,6 +121,7 @@ class Writer:
             self._connection.exec_driver_sql("COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
             dialects.abandon(self._connection)
+            self._tell_what_stands()
             refusal = _translated(error)
             for job in group:
                 job.refuse(refusal)
@@ -127,6 +129,11 @@ class Writer:
             self._committed(head)  # first: whoever hears "ok" finds the journal's head where it belongs
             for job in group:
                 job.answer()
+
+    def _tell_what_stands(self) -> None:
+        """A COMMIT that is reported as failed may have taken place: whoever waits for its facts must hear of them."""
+        with suppress(DBAPIError):
+            self._committed(journal.head(self._connection))
 
 
 def _translated(error: BaseException) -> BaseException:

@@ -10,10 +10,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any  # a configuration file's values, before they are checked
 
 from muster.errors import UnknownSetting
+from muster.model.ask import OnAsk
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
 PROJECT_FILE_BYTES = 64 * 1024
@@ -77,6 +79,10 @@ class Settings:
         "Toolkits that each session of your OpenCode sees from its start, at the cost of their bytes.",
         words=("mesh",),
     )
+    on_ask: OnAsk = _setting(  # noqa: RUF009 - a field like the others
+        OnAsk.REFUSE, "What an agent asks leave for: refuse, allow (once), or operator: it waits for `muster answer`."
+    )
+    ask_timeout_seconds: int = _setting(300, "After this long an ask that waits for the operator is refused.", least=1)
 
 
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -152,6 +158,8 @@ def _checked(key: str, value: object, where: str) -> object:
     expected = type(setting.default)
     if expected is float and type(value) is int:
         value = float(value)
+    if issubclass(expected, StrEnum):
+        return _chosen(key, value, expected, where)
     if type(value) is not expected:
         raise UnknownSetting(where=where, key=key, why=f"expected {expected.__name__}, got {value!r}")
     least, most = setting.metadata["least"], setting.metadata["most"]
@@ -164,6 +172,14 @@ def _words(key: str, value: object, where: str, known: tuple[str, ...]) -> tuple
     if not isinstance(value, list) or any(word not in known for word in value):
         raise UnknownSetting(where=where, key=key, why=f"expected a list of {', '.join(known)}, got {value!r}")
     return tuple(value)
+
+
+def _chosen(key: str, value: object, choices: type[StrEnum], where: str) -> StrEnum:
+    """One word of a closed set."""
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise UnknownSetting(where=where, key=key, why=f"must be one of {', '.join(choices)}, got {value!r}")
 
 
 def _parsed(key: str, value: str) -> object:

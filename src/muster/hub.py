@@ -40,6 +40,7 @@ from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
 from muster.model.server import Server, StopReason
 from muster.reconcilers.admission import AdmissionReconciler
+from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
@@ -160,10 +161,13 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     tools = tuple(tool.name for tool in MESH.members_part())
     watch = Watch(inactivity_ms=settings.inactivity_ms, max_age_ms=settings.max_age_ms)
     runs = RunsReconciler(engine, connections, tools=tools, watch=watch, clock=_now)
-    idle = timedelta(seconds=settings.server_idle_seconds)
-    hosts = HostsReconciler(engine, connections, runs, idle=idle, memory_mib=settings.server_memory_mib, clock=_now)
+    timeout = timedelta(seconds=settings.ask_timeout_seconds)
+    asks = AsksReconciler(engine, connections, policy=settings.on_ask, timeout=timeout, clock=_now)
+    idle, memory_mib = timedelta(seconds=settings.server_idle_seconds), settings.server_memory_mib
+    hosts = HostsReconciler(engine, connections, runs, asks, idle=idle, memory_mib=memory_mib, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
-    return [AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now), hosts, runs]
+    admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
+    return [admission, hosts, runs, asks]
 
 
 @asynccontextmanager

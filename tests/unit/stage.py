@@ -23,12 +23,14 @@ from muster.errors import MusterError
 from muster.facts import readers
 from muster.hosts.contract import Host, ServerWish
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
+from muster.model.ask import OnAsk
 from muster.model.budget import USUAL, Budgets
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
 from muster.model.event import Entry
 from muster.model.server import Server
 from muster.reconcilers.admission import AdmissionReconciler
+from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -134,15 +136,21 @@ async def at_work(
     idle: timedelta = timedelta(minutes=2),
     memory_mib: int = 0,
     watch: Watch = UNWATCHED,
+    on_ask: OnAsk = OnAsk.REFUSE,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
     runs = RunsReconciler(stage.engine, stage.connections, tools=(), watch=watch, clock=stage.clock)
-    hosts = HostsReconciler(stage.engine, stage.connections, runs, idle=idle, memory_mib=memory_mib, clock=stage.clock)
+    asks = AsksReconciler(
+        stage.engine, stage.connections, policy=on_ask, timeout=timedelta(minutes=5), clock=stage.clock
+    )
+    hosts = HostsReconciler(
+        stage.engine, stage.connections, runs, asks, idle=idle, memory_mib=memory_mib, clock=stage.clock
+    )
     admission = AdmissionReconciler(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (admission, hosts, runs):
+        for reconciler in (admission, hosts, runs, asks):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()

@@ -7,6 +7,7 @@ import pytest
 
 from muster.config import Settings, load, state_folder
 from muster.home import Home
+from muster.model.ask import OnAsk
 from unit.stage import refused
 
 
@@ -38,6 +39,10 @@ def test_environment_comes_over_the_file_and_the_file_over_the_defaults(tmp_path
         ("max_agents = -1", "max_agents", ", line 1"),
         ("agents_per_server = 0", "agents_per_server", ", line 1"),
         ("directories_per_server = 0", "directories_per_server", ", line 1"),
+        ('on_ask = "no"', "on_ask", ", line 1"),
+        ('on_ask = "Refuse"', "on_ask", ", line 1"),
+        ("on_ask = true", "on_ask", ", line 1"),
+        ("ask_timeout_seconds = 0", "ask_timeout_seconds", ", line 1"),
         ("[port]\nnumber = 5", "port", ""),
         ("port = ", "the file", ""),
         ("port = 1\nport = 2", "the file", ""),
@@ -67,6 +72,13 @@ def test_duration_may_be_whole_or_not(tmp_path):
     assert settings(tmp_path, "hub_idle_minutes = 0").hub_idle_minutes == 0.0
     assert settings(tmp_path, "hub_idle_minutes = 0.5").hub_idle_minutes == 0.5
     assert settings(tmp_path, MUSTER_CFG_HUB_IDLE_MINUTES="1.5").hub_idle_minutes == 1.5
+
+
+def test_word_of_a_closed_set_is_taken_and_another_is_refused_with_the_choices(tmp_path):
+    assert settings(tmp_path, 'on_ask = "allow"', MUSTER_CFG_ON_ASK="operator").on_ask is OnAsk.OPERATOR
+    with refused("bad_setting") as caught:
+        settings(tmp_path, MUSTER_CFG_ON_ASK="ask")
+    assert "refuse, allow, operator" in caught.value.message
 
 
 def test_setting_that_does_not_exist_is_refused_in_the_environment_too(tmp_path):

@@ -173,12 +173,6 @@ def step(tx: Transaction, actor: Actor, agent: AgentId) -> Go:
     return Go(go=tx.get(Agent, agent).paused is None and bool(open_turns))
 
 
-@command(by=System)
-def refuse(tx: Transaction, actor: Actor, agent: AgentId, kind: str, what: str, pattern: str) -> None:
-    """The agent was told no."""
-    tx.record(tx.get(Agent, agent).refuse(kind, what, pattern))
-
-
 def enlist(
     tx: Transaction,
     fleet: Fleet,

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from muster.commands.asks import withdraw_asks
 from muster.commands.notices import announce
 from muster.model.agent import Agent, Wanted, agent_status
 from muster.model.event import FleetQuieted
@@ -32,6 +33,7 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     """End a run, and tell when its fleet has thereby become quiet."""
     ended, event = run.end(outcome, error, tx.now, output)
     tx.save(ended)
+    withdraw_asks(tx, ended)
     tx.record(event)
     if run.state is RunState.WORKING:
         _settle_time(tx, ended)

@@ -8,8 +8,10 @@ from muster.model.ids import AgentId, TurnId
 from muster.model.retry import Again, pause
 from muster.model.run import Outcome, Run
 from muster.model.turn import Ending, Turn, TurnKind
-from muster.prompts.retry import ASK_FOR_ANSWER
+from muster.prompts.retry import AFTER_REFUSAL, ASK_FOR_ANSWER
 from muster.store.records import Transaction
+
+ASKING_ANEW = {Again.NEW_TURN: ASK_FOR_ANSWER, Again.AFTER_REFUSAL: AFTER_REFUSAL}
 
 
 def fail_run(
@@ -30,8 +32,8 @@ def fail_run(
         end_open_turn(tx, agent.id, Ending.FAILED, error, output or said_before(tx, agent.id))
     else:
         tx.save(failed)
-        if again is Again.NEW_TURN:
-            _ask_anew(tx, failed, error)
+        if again in ASKING_ANEW:
+            _ask_anew(tx, failed, error, ASKING_ANEW[again])
         queue_again(tx, run, agent, max(pause(failed.attempts, jitter), (not_before or tx.now) - tx.now))
     end_run(tx, run, Outcome.FAILED, error, output)
 
@@ -42,7 +44,7 @@ def said_before(tx: Transaction, agent: AgentId) -> str:
     return next((output for output in said if output), "")
 
 
-def _ask_anew(tx: Transaction, turn: Turn, error: str) -> None:
+def _ask_anew(tx: Transaction, turn: Turn, error: str, text: str) -> None:
     ended, event = turn.end(Ending.FAILED, tx.now, error=error)
     tx.save(ended)
     tx.record(event)
@@ -52,7 +54,7 @@ def _ask_anew(tx: Transaction, turn: Turn, error: str) -> None:
         fleet=turn.fleet,
         kind=TurnKind.RETRY,
         preamble="",
-        text=ASK_FOR_ANSWER,
+        text=text,
         attempts=turn.attempts,
         created_at=tx.now,
     )

@@ -10,6 +10,7 @@ from muster.commands.placing import Places
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
+from muster.model.ask import Ask, AskState
 from muster.model.ceiling import Ceilings, Occupancy, Sharding
 from muster.model.deadline import Lapse, Watch, next_deadline
 from muster.model.event import HubSlept
@@ -94,6 +95,8 @@ def sleep(tx: Transaction, actor: Actor, gap: timedelta) -> None:
         tx.save(run.sleep(gap))
     for fleet in tx.select(Fleet, id=[*{run.fleet for run in runs}]):
         tx.save(fleet.sleep(gap))
+    for ask in tx.select(Ask, state=AskState.WAITING):
+        tx.save(ask.sleep(gap))
     if runs:
         tx.record(HubSlept(seconds=gap.total_seconds(), runs=len(runs)))
 

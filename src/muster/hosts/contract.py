@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from muster.model.ask import AskKind, HostAsk
 from muster.model.facts import Line, Persona
 from muster.model.ids import AgentId, RunId, ServerId, SessionId, TurnId
 from muster.model.spent import Spent
@@ -93,7 +94,8 @@ class Standing(StrEnum):
 class Sight:
     """What was seen of a turn.
 
-    `final`: it failed in a way that sending it again cannot mend (no or a wrong key, no such model).
+    `final`: it failed in a way that sending it again cannot mend (no or a wrong key, no such model). `refused`: it
+    failed because what it asked for was refused, and would ask for it again.
     `output`: the text of the newest answer so far, verbatim; of this turn only. `error`: the provider's own words.
     `spent`: of the whole session so far; None where nothing was seen. `tool`: the tool that runs at this moment.
     `closing`: it is still at work, but its answer is there, so no step follows. `retry_at`: the host waits until then
@@ -104,29 +106,26 @@ class Sight:
     output: str = ""
     error: str | None = None
     final: bool = False
+    refused: bool = False
     spent: Spent | None = None
     tool: str | None = None
     closing: bool = False
     retry_at: datetime | None = None
 
 
-class AskKind(StrEnum):
-    PERMISSION = "permission"
-    QUESTION = "question"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Something that a session, or a sub-agent of its, stands still for until somebody answers.
+class ReplyWish:
+    """How an ask should be answered. `id` is the host's.
 
-    `what`: the permission's name, or the first question; `pattern`: what it is wanted for.
+    A permission: `allowed` this once, else the first of `words` says why not. A question: `words` for each of its
+    questions, also where it is refused.
     """
 
     id: str
     kind: AskKind
-    what: str
-    pattern: str
-    questions: int = 0
+    directory: str
+    allowed: bool
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +133,13 @@ class Hint:
     """Something moved in a session. `turning` is true where a step or a turn may have ended, so that looking pays.
     A sub-agent's hints are those of the session that it works for.
 
-    `session` None: the stream of hints was broken, so anything may have moved. `stirring_only`: it lives, and no more.
+    `session` None: the stream of hints was broken, so anything may have moved. `asking`: the session stands still for
+    an answer, or no longer does. `stirring_only`: it lives, and no more.
     """
 
     session: SessionId | None
     turning: bool
+    asking: bool = False
     tool: str | None = None
     stirring_only: bool = False
 
@@ -179,12 +180,15 @@ class Connection(Protocol):
         """Stop whatever the session does. Harmless when it does nothing, or is gone."""
         ...
 
-    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
-        """What the session stands still for. Empty where it does not."""
+    async def asks(self, directory: str) -> tuple[HostAsk, ...]:
+        """What the sessions of a directory, and their sub-agents, stand still for."""
         ...
 
-    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
-        """Answer with no, and a sentence for the model, so that its turn goes on. Harmless when it was answered."""
+    async def reply(self, wish: ReplyWish) -> bool:
+        """Answer an ask, so that its turn goes on; a refusal may take what else that session asks with it.
+
+        False: nobody waits for it any more.
+        """
         ...
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:

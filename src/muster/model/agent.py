@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from muster.errors import Conflict
 from muster.model.budget import Budget
-from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentPaused, AgentRefused, AgentResumed
+from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentPaused, AgentResumed
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import MILLISECOND, Outcome, Run, RunState
@@ -126,9 +126,6 @@ class Agent:
 
     def follow(self, run: RunId) -> "Agent":
         return replace(self, run=run)
-
-    def refuse(self, kind: str, what: str, pattern: str) -> AgentRefused:
-        return AgentRefused(fleet=self.fleet, agent=self.id, kind=kind, what=what, pattern=pattern)
 
     def move(self, *, tool: str | None, spent: Spent | None, now: datetime) -> "tuple[Agent, AgentMoved]":
         """`spent` is of its session so far; None where nobody looked."""

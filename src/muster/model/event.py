@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any  # an event's body is JSON
 
-from muster.model.ids import AgentId, FleetId, NoticeId, RunId, ServerId, SessionId, TurnId
+from muster.model.ids import AgentId, AskId, FleetId, NoticeId, RunId, ServerId, SessionId, TurnId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +121,6 @@ class AgentResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRefused(Event):
-    """The agent asked for something that nobody is there to answer, and was told no."""
-
-    kind: str
-    what: str
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunQueued(Event):
     run: RunId
     number: int
@@ -167,6 +158,39 @@ class TurnSent(Event):
 class TurnEnded(Event):
     turn: TurnId
     ending: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskAsked(Event):
+    """The agent stands still until somebody answers."""
+
+    ask: AskId
+    kind: str
+    what: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskAnswered(Event):
+    """`words` are those for the model: why it was refused, or one text for each question."""
+
+    ask: AskId
+    answer: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDelivered(Event):
+    """The host has the answer, and the agent goes on."""
+
+    ask: AskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskWithdrawn(Event):
+    """Nobody waits for an answer any more: the run has ended, or the host took it back."""
+
+    ask: AskId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

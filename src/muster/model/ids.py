@@ -6,6 +6,7 @@ FleetId = NewType("FleetId", str)
 AgentId = NewType("AgentId", str)
 RunId = NewType("RunId", str)
 TurnId = NewType("TurnId", str)
+AskId = NewType("AskId", str)
 ServerId = NewType("ServerId", str)
 NoticeId = NewType("NoticeId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

@@ -11,6 +11,7 @@ SPREAD = 0.2  # so that agents which failed together do not come back together
 class Again(StrEnum):
     NEVER = "never"  # final: trying again cannot help
     SAME_TURN = "same_turn"  # the same turn is sent again; the host does not repeat what stands already
+    AFTER_REFUSAL = "after_refusal"  # what it asked for was refused, which ended it: a new turn goes on from there
     NEW_TURN = "new_turn"  # the host has answered, with nothing: a new turn asks for the answer
 
 

@@ -19,6 +19,7 @@ from muster.model.actor import SYSTEM
 from muster.model.event import Entry
 from muster.model.ids import ServerId
 from muster.model.server import Server, ServerState, StopReason
+from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections, process_of
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -42,6 +43,7 @@ class HostsReconciler(Reconciler):
         engine: Engine,
         connections: Connections,
         runs: RunsReconciler,
+        asks: AsksReconciler,
         *,
         idle: timedelta,
         memory_mib: int,
@@ -50,6 +52,7 @@ class HostsReconciler(Reconciler):
         super().__init__(engine)
         self._connections = connections
         self._runs = runs
+        self._asks = asks
         self._idle = idle
         self._memory_mib = memory_mib
         self._clock = clock
@@ -218,6 +221,8 @@ class HostsReconciler(Reconciler):
                     log.warning("hint.lost server=%s error=%s", server.id, error)
 
     async def _pass_on(self, server: Server, hint: Hint) -> None:
+        if hint.asking or hint.session is None:
+            self._asks.queue.add(server.id)
         if hint.session is None:
             self.queue.add(server.id)
             for run in await self.engine.query(run_views.live, SYSTEM, server=server.id):

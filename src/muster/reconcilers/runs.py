@@ -21,13 +21,13 @@ from muster.model.deadline import Lapse, Watch, next_deadline
 from muster.model.event import Entry
 from muster.model.ids import AgentId, FleetId, RunId, SessionId
 from muster.model.retry import Again
-from muster.model.run import RunState
-from muster.model.server import ServerState
+from muster.model.run import Run, RunState
+from muster.model.server import Server, ServerState
 from muster.model.turn import CUTS
-from muster.prompts.refusal import REFUSAL
 from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
+from muster.views import asks as ask_views
 from muster.views import runs as run_views
 from muster.views.runs import Work
 
@@ -99,10 +99,15 @@ class RunsReconciler(Reconciler):
 
     async def _lapse(self, work: Work, lapse: Lapse) -> None:
         """Before a silent run is given up a second sign must agree: a long command says nothing, but it works."""
-        if lapse is Lapse.INACTIVITY and work.server and await self._connections.host(work.server).works(work.run.id):
+        if lapse is Lapse.INACTIVITY and work.server and await self._is_held_up(work.run, work.server):
             await self.engine.execute(run_commands.stir, SYSTEM, run=work.run.id)
         else:
             await self.engine.execute(run_commands.lapse, SYSTEM, run=work.run.id, watch=self._watch)
+
+    async def _is_held_up(self, run: Run, server: Server) -> bool:
+        """By a command at work, or by a person who has not answered yet."""
+        waits = await self.engine.query(ask_views.is_waiting, SYSTEM, run=run.id)
+        return waits or await self._connections.host(server).works(run.id)
 
     async def _advance(self, work: Work, step: Callable[[Work, Connection], Awaitable[float | None]]) -> float | None:
         """Take a step on the run's server; what fails there fails the run."""
@@ -145,7 +150,6 @@ class RunsReconciler(Reconciler):
             case Standing.OPEN if self._waits_too_long(sight):
                 return await self._give_back(work, connection, sight)
             case Standing.OPEN:
-                await self._refuse_asks(work, connection)
                 return await self._note(work, sight)
             case Standing.ABSENT | Standing.STALLED:
                 return await self._send_again(work, connection, sight)
@@ -154,8 +158,7 @@ class RunsReconciler(Reconciler):
             case Standing.ANSWERED:
                 return await self._fail(work, NO_ANSWER, Again.NEW_TURN, sight)
             case Standing.FAILED:
-                again = Again.NEVER if sight.final else Again.SAME_TURN
-                return await self._fail(work, sight.error or "The host reported an error.", again, sight)
+                return await self._fail(work, sight.error or "The host reported an error.", _again(sight), sight)
 
     async def _send(self, work: Work, connection: Connection) -> float:
         await connection.send(turn_wish(work))
@@ -181,15 +184,6 @@ class RunsReconciler(Reconciler):
         await connection.abort(agent.session or SessionId(""), agent.directory)
         words = sight.error or "The provider is not to be asked for now."
         return await self._fail(work, words, Again.SAME_TURN, sight, not_before=sight.retry_at)
-
-    async def _refuse_asks(self, work: Work, connection: Connection) -> None:
-        """Nobody is there to answer a headless agent, and an ask that stands would hold it for ever."""
-        agent = work.agent
-        for ask in await connection.asks(agent.session or SessionId(""), agent.directory):
-            await connection.refuse(ask, agent.directory, REFUSAL)
-            await self.engine.execute(
-                agent_commands.refuse, SYSTEM, agent=agent.id, kind=ask.kind, what=ask.what, pattern=ask.pattern
-            )
 
     async def _note(self, work: Work, sight: Sight) -> float:
         await self.engine.execute(
@@ -278,6 +272,12 @@ class RunsReconciler(Reconciler):
         if server is None or server.state is not ServerState.READY or server.generation != work.run.generation:
             return None
         return await self._connections.to(server)
+
+
+def _again(sight: Sight) -> Again:
+    if sight.final:
+        return Again.NEVER
+    return Again.AFTER_REFUSAL if sight.refused else Again.SAME_TURN
 
 
 def turn_wish(work: Work) -> TurnWish:

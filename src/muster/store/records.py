@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table
 from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
+from muster.model.ask import Ask
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
@@ -25,7 +26,7 @@ from muster.model.server import Server
 from muster.model.turn import Turn
 from muster.store import journal, requests, schema, statements
 
-Record = Fleet | Agent | Run | Turn | Server | Lead | Notice
+Record = Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
 
@@ -34,6 +35,7 @@ TABLES: Mapping[type, Table] = {
     Agent: schema.agents,
     Run: schema.runs,
     Turn: schema.turns,
+    Ask: schema.asks,
     Server: schema.servers,
     Lead: schema.leads,
     Notice: schema.notices,
@@ -43,6 +45,7 @@ PREFIXES: Mapping[type, str] = {
     Agent: "agt",
     Run: "run",
     Turn: "trn",
+    Ask: "ask",
     Server: "srv",
     Notice: "ntc",
 }

@@ -4,12 +4,16 @@ Every table has `seq`, the order of insertion: it is what "first in, first out" 
 Moments are microseconds since the epoch, UTC.
 """
 
+import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any  # SQLAlchemy's own signature of process_* hands the dialect as Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
 from sqlalchemy.types import TypeDecorator
+
+from muster.model.ask import Option, Question
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -36,6 +40,36 @@ class Utf8(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
         return None if value is None else HALVES.sub("\ufffd", value)
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """A few texts, as JSON."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[str, ...] | None:
+        return None if value is None else tuple(json.loads(value))
+
+
+class Questions(TypeDecorator[tuple[Question, ...]]):
+    """Questions with their options, as JSON."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Question, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps([asdict(question) for question in value], ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[Question, ...] | None:
+        return None if value is None else tuple(_question(told) for told in json.loads(value))
+
+
+def _question(told: dict[str, Any]) -> Question:
+    return Question(**told | {"options": tuple(Option(**option) for option in told["options"])})
 
 
 HALVES = re.compile("[\ud800-\udfff]")
@@ -180,6 +214,32 @@ turns = Table(
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("ended_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+asks = Table(
+    "asks",
+    metadata,
+    _seq(),
+    _id(),
+    _reference("agent", "agents"),
+    _reference("fleet", "fleets"),
+    Column("run", Utf8, nullable=False),
+    Column("server", Utf8, nullable=False),
+    Column("host_id", Utf8, nullable=False),
+    Column("kind", Utf8, nullable=False),
+    Column("what", Utf8, nullable=False),
+    Column("pattern", Utf8, nullable=False),
+    Column("questions", Questions, nullable=False),
+    Column("state", Utf8, nullable=False),
+    Column("answer", Utf8),
+    Column("words", Words, nullable=False),
+    Column("by", Utf8),
+    Column("asked_at", Moment, nullable=False),
+    Column("deadline_at", Moment),
+    Column("answered_at", Moment),
+    Index("ix_asks_host", "server", "host_id"),
+    Index("ix_asks_state", "state", "seq"),
     sqlite_autoincrement=True,
 )
 

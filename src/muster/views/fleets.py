@@ -15,6 +15,7 @@ from muster.model.ids import AgentId, FleetId
 from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.verbs import Cursor, Member, Operator, Settles, System, view
+from muster.views.asks import PermissionRow, permissions_in
 from muster.views.members import FleetMember, error_of, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
@@ -55,6 +56,8 @@ class CountedFleetRow(FleetRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRow:
+    """`permissions`: the newest that it asked for, questions too, and what it was told."""
+
     agent_id: AgentId
     name: str
     role: str
@@ -64,6 +67,7 @@ class AgentRow:
     tokens: int
     cost_usd: float
     last_activity_at: datetime | None
+    permissions: list[PermissionRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,8 @@ def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) 
     """One fleet and its agents. Prompts and outputs only with `full`."""
     fleet = _own_fleet(tx, actor, fleet_id)
     members = members_of(tx, fleet.id)
-    agents = [_full_row(tx, member) if full else _agent_row(member) for member in members]
+    asked = permissions_in(tx, fleet.id, [member.agent.id for member in members])
+    agents = [_full_row(tx, member, asked) if full else _agent_row(member, asked) for member in members]
     return FleetState(fleet=_fleet_row(tx, fleet, members), agents=agents)
 
 
@@ -198,7 +203,10 @@ def _counted_row(tx: Reading, fleet: Fleet, members: list[FleetMember]) -> Count
     return CountedFleetRow(**shallow, agents=dict(Counter(member.status for member in members)))
 
 
-def _agent_row(member: FleetMember) -> AgentRow:
+Permissions = Mapping[AgentId, list[PermissionRow]]
+
+
+def _agent_row(member: FleetMember, asked: Permissions) -> AgentRow:
     agent = member.agent
     return AgentRow(
         agent_id=agent.id,
@@ -210,14 +218,15 @@ def _agent_row(member: FleetMember) -> AgentRow:
         tokens=agent.tokens,
         cost_usd=agent.cost_usd,
         last_activity_at=agent.last_activity_at,
+        permissions=asked.get(agent.id, []),
     )
 
 
-def _full_row(tx: Reading, member: FleetMember) -> FullAgentRow:
+def _full_row(tx: Reading, member: FleetMember, asked: Permissions) -> FullAgentRow:
     turn = newest_turn(tx, member.agent.id)
     (first,) = tx.select(Turn, agent=member.agent.id, limit=1)
     return FullAgentRow(
-        **asdict(_agent_row(member)),
+        **asdict(_agent_row(member, asked)) | {"permissions": asked.get(member.agent.id, [])},
         agent=member.agent.persona,
         model=member.agent.model,
         session_id=member.agent.session,

@@ -17,6 +17,7 @@ import pytest
 from muster.hosts.contract import Connection, Host, ServerProcess, ServerWish, Sight, Standing, TurnWish
 from muster.hosts.opencode.host import OpenCodeHost
 from muster.hosts.scripted import Reply, ScriptedHost
+from muster.model.ask import HostAsk, Option, Question
 from muster.model.ids import ServerId
 from muster.rehearsal import Kind, Rehearsal, opencode_config, parse_scenario
 
@@ -25,6 +26,8 @@ OPENCODE = shutil.which("opencode", path=f"{REPOSITORY}/node_modules/.bin:{os.en
 
 HOLD = "Please hold."
 FAIL = "Please fail."
+ASK_LEAVE = "Please ask for leave."
+ASK_QUESTION = "Please ask a question."
 SCENARIO = f"""
 agents:
   - name: hold
@@ -35,6 +38,20 @@ agents:
     match: {{text: {FAIL}}}
     steps: []
     then: {{status: 400, body: "a scripted failure"}}
+  - name: leave
+    match: {{text: {ASK_LEAVE}}}
+    steps:
+      - call: {{tool: read, arguments: {{filePath: /etc/hostname}}}}
+    then: {{say: "${{read}}"}}
+  - name: question
+    match: {{text: {ASK_QUESTION}}}
+    steps:
+      - call:
+          tool: question
+          arguments:
+            questions:
+              - {{question: "Which?", header: one, options: [{{label: red, description: warm}}], multiple: true}}
+    then: {{say: "${{question}}"}}
   - name: echo
     steps: []
     then: {{say: "${{user}}", usage: {{input: 9, output: 3}}}}
@@ -91,12 +108,23 @@ class Player:
     asked: int = 0
     holding: anyio.Event = field(default_factory=anyio.Event)
     gate: anyio.Event = field(default_factory=anyio.Event)
+    host: ScriptedHost = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.host = ScriptedHost(self.play)
 
     async def play(self, wish: TurnWish) -> Reply:
         self.asked += 1
         text = "\n".join(wish.parts)
         if FAIL in text:
             return Reply(error="a scripted failure")
+        if ASK_LEAVE in text:
+            reply = await self.host.ask(wish, "external_directory", "/etc/*")
+            return Reply(output="allowed" if reply.allowed else reply.words[0])
+        if ASK_QUESTION in text:
+            red = Option(label="red", description="warm")
+            reply = await self.host.ask(wish, "Which?", "", Question(question="Which?", options=(red,), multiple=True))
+            return Reply(output=reply.words[0])
         if HOLD in text:
             self.holding.set()
             await self.gate.wait()
@@ -145,7 +173,7 @@ async def opencode_stage(home: Path, scenario: str = SCENARIO, **extra: str) -> 
 @asynccontextmanager
 async def scripted_stage() -> AsyncIterator[ScriptedStage]:
     player = Player()
-    async with ScriptedHost(player.play) as host:
+    async with player.host as host:
         yield ScriptedStage(host=host, player=player)
 
 
@@ -188,6 +216,15 @@ def server_wish(folder: Path) -> ServerWish:
         password="a password",
         token="a token",
     )
+
+
+async def asked(connection: Connection, directory: str) -> HostAsk:
+    """The one thing that the sessions of a directory stand still for, for a bounded time."""
+    with anyio.fail_after(WITHIN_SECONDS):
+        while not (asks := await connection.asks(directory)):
+            await anyio.sleep(0.05)
+    (ask,) = asks
+    return ask
 
 
 async def settled(connection: Connection, turn: TurnWish, *standings: Standing) -> Sight:

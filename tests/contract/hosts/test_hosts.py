@@ -6,9 +6,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from contract.hosts.stages import FAIL, HOLD, WITHIN_SECONDS, Served, settled
+from contract.hosts.stages import ASK_LEAVE, ASK_QUESTION, FAIL, HOLD, WITHIN_SECONDS, Served, asked, settled
 from muster.errors import HostAway, HostFailed, SessionLost
-from muster.hosts.contract import Hint, SessionWish, Standing, TurnWish
+from muster.hosts.contract import Hint, ReplyWish, SessionWish, Standing, TurnWish
+from muster.model.ask import AskKind, HostAsk, Option, Question
 from muster.model.facts import Line
 from muster.model.ids import AgentId, RunId, SessionId, TurnId
 
@@ -96,12 +97,12 @@ async def test_turn_sent_twice_is_asked_of_the_model_once(served, directory):
 
 async def test_turn_is_asked_again_after_a_failure(served, directory):
     turn = await opened(served, directory, FAIL)
-    for asked in (1, 2):
+    for times in (1, 2):
         await served.connection.send(turn)
         seen = await settled(served.connection, turn, *ENDED)
         assert (seen.standing, seen.final) == (Standing.FAILED, False)
         assert "a scripted failure" in seen.error
-        assert served.stage.asked == asked
+        assert served.stage.asked == times
 
 
 async def test_turn_that_follows_an_answered_one_has_its_own_output(served, directory):
@@ -245,3 +246,63 @@ async def test_personas_can_be_asked_for(served, directory):
     names = [persona.name for persona in served.stage.host.personas(str(directory))]
     assert "build" in names
     assert names == sorted(set(names))
+
+
+def reply_wish(ask: HostAsk, directory: str, *words: str, allowed: bool = False) -> ReplyWish:
+    return ReplyWish(id=ask.id, kind=ask.kind, directory=directory, allowed=allowed, words=words)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_permission_is_asked_for_and_the_turn_goes_on_with_the_reply(served, directory, allowed):
+    turn = await opened(served, directory, ASK_LEAVE)
+    await served.connection.send(turn)
+    ask = await asked(served.connection, turn.directory)
+    assert (ask.session, ask.kind, ask.what, ask.pattern) == (
+        turn.session,
+        AskKind.PERMISSION,
+        "external_directory",
+        "/etc/*",
+    )
+    assert (await served.connection.look(turn)).standing is Standing.OPEN
+    words = () if allowed else ("Not today.",)
+    assert await served.connection.reply(reply_wish(ask, turn.directory, *words, allowed=allowed))
+    seen = await settled(served.connection, turn, *ENDED)
+    assert (seen.standing, "Not today." in seen.output) == (Standing.ANSWERED, not allowed)
+    assert await served.connection.asks(turn.directory) == ()
+
+
+async def test_question_is_asked_with_its_options_and_answered_in_words(served, directory):
+    turn = await opened(served, directory, ASK_QUESTION)
+    await served.connection.send(turn)
+    ask = await asked(served.connection, turn.directory)
+    red = Option(label="red", description="warm")
+    question = Question(question="Which?", options=(red,), multiple=True)
+    assert (ask.session, ask.kind, ask.what, ask.questions) == (
+        turn.session,
+        AskKind.QUESTION,
+        "Which?",
+        (question,),
+    )
+    assert await served.connection.reply(reply_wish(ask, turn.directory, "rather blue"))
+    seen = await settled(served.connection, turn, *ENDED)
+    assert (seen.standing, "rather blue" in seen.output) == (Standing.ANSWERED, True)
+
+
+@pytest.mark.parametrize("text", [ASK_LEAVE, ASK_QUESTION])
+async def test_reply_to_what_nobody_waits_for_is_not_taken(served, directory, text):
+    turn = await opened(served, directory, text)
+    await served.connection.send(turn)
+    ask = await asked(served.connection, turn.directory)
+    for taken in (True, False):
+        assert await served.connection.reply(reply_wish(ask, turn.directory, "No.")) is taken
+
+
+@pytest.mark.parametrize("text", [ASK_LEAVE, ASK_QUESTION])
+async def test_aborted_session_asks_no_more(served, directory, text):
+    turn = await opened(served, directory, text)
+    await served.connection.send(turn)
+    await asked(served.connection, turn.directory)
+    await served.connection.abort(turn.session, turn.directory)
+    assert await served.connection.asks(turn.directory) == ()
+    seen = await settled(served.connection, turn, *ENDED)
+    assert (seen.standing, served.stage.asked) == (Standing.FAILED, 1)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 from urllib.parse import unquote
@@ -10,11 +9,12 @@ from urllib.parse import unquote
 import anyio
 
 from muster.errors import HostAway, HostFailed, HostRefused, SessionLost
-from muster.hosts.contract import Ask, AskKind, Hint, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
+from muster.hosts.contract import Hint, ReplyWish, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
 from muster.hosts.opencode import translate
 from muster.hosts.opencode.client import Client, healthy_version
 from muster.hosts.opencode.tally import DEPTH, Tally
 from muster.hosts.opencode.translate import Reading
+from muster.model.ask import HostAsk
 from muster.model.facts import Line
 from muster.model.ids import SessionId
 
@@ -90,43 +90,44 @@ class OpenCodeConnection:
         return replace(seen, standing=Standing.FAILED, error=words) if words and seen.standing in UNANSWERED else seen
 
     async def abort(self, session: SessionId, directory: str) -> None:
+        """OpenCode (1.18) keeps what an aborted session asked for, so that is taken back too."""
         try:
             await self._client.post(f"/session/{session}/abort", directory, {}, session=session)
         except SessionLost:
             return
+        for ask in await self.asks(directory):
+            if ask.session == session:
+                await self._answer(ask.id, directory, *translate.withdrawal(ask))
 
-    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
-        """OpenCode tells of all sessions of a directory; a sub-agent's are its parent's too."""
+    async def asks(self, directory: str) -> tuple[HostAsk, ...]:
         permissions = await self._client.get("/permission", directory)
         questions = await self._client.get("/question", directory)
         told = [(one, translate.permission_ask) for one in permissions]
         told += [(one, translate.question_ask) for one in questions]
-        own = [read(one) for one, read in told if await self._is_within(one["sessionID"], session, directory)]
-        return tuple(own)
+        found = [read(one, await self._root(one["sessionID"], directory)) for one, read in told]
+        return tuple(found)
 
-    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
-        with suppress(SessionLost):  # what OpenCode says of an ask that was answered meanwhile
-            match ask.kind:
-                case AskKind.PERMISSION:
-                    body: dict[str, Any] = {"reply": "reject", "message": sentence}
-                    await self._client.post(f"/permission/{ask.id}/reply", directory, body, session=ask.id)
-                case AskKind.QUESTION:
-                    answers = {"answers": [[sentence]] * ask.questions}
-                    await self._client.post(f"/question/{ask.id}/reply", directory, answers, session=ask.id)
+    async def reply(self, wish: ReplyWish) -> bool:
+        return await self._answer(wish.id, wish.directory, *translate.reply(wish))
 
-    async def _is_within(self, asking: str, session: SessionId, directory: str) -> bool:
-        """Whether a session is this one or descends from it."""
+    async def _answer(self, ask: str, directory: str, path: str, body: dict[str, Any]) -> bool:
+        try:
+            await self._client.post(path, directory, body, session=ask)
+        except SessionLost:  # what OpenCode says of an ask that is there no more
+            return False
+        return True
+
+    async def _root(self, session: str, directory: str) -> SessionId:
+        """The session that a sub-agent's descends from; of one that is lost on the way, as far as it is known."""
         for _ in range(DEPTH):
-            if asking == session:
-                return True
             try:
-                parent = (await self._client.get(f"/session/{asking}", directory, session=asking)).get("parentID")
+                parent = (await self._client.get(f"/session/{session}", directory, session=session)).get("parentID")
             except SessionLost:
-                return False
+                break
             if parent is None:
-                return False
-            asking = parent
-        return False
+                break
+            session = parent
+        return SessionId(session)
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return translate.lines(await self._client.get(f"/session/{session}/message", directory, session=session))

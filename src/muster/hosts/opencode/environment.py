@@ -54,6 +54,8 @@ def _config(existing: str | None, wish: ServerWish) -> Config:
     }
     ours: Config = {
         "autoupdate": False,
+        # One refusal takes with it what else the session asks at that moment; without this that would end the turn.
+        "experimental": {"continue_loop_on_deny": True},
         "plugin": [[BRIDGE.as_uri(), bridge]],
         # The user's own entry would serve agents as the operator; the bridge serves them as themselves.
         "mcp": {"muster": {"enabled": False}},

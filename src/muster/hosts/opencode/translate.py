@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 
-from muster.hosts.contract import Ask, AskKind, Hint, Sight, Standing, TurnWish
+from muster.hosts.contract import Hint, ReplyWish, Sight, Standing, TurnWish
+from muster.model.ask import AskKind, HostAsk, Option, Question
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
 from muster.model.spent import Spent
@@ -24,7 +25,11 @@ RUNNING = {"pending", "running"}
 # Statuses that no later try can mend: no or a wrong key, no right, no such model.
 FINAL_STATUSES = {401, 403, 404}
 ABORTED = "Aborted"
-TURNING = {"session.idle", "session.error", "session.compacted", "permission.asked", "question.asked"}
+PATTERN_LETTERS = 4000  # of what a permission is wanted for: a command may hold a whole file
+TURNING = {"session.idle", "session.error", "session.compacted"}
+ASKING = {"permission.asked", "permission.replied", "question.asked", "question.replied", "question.rejected"}
+# How the words begin of a refusal that ended the turn: one of `doom_loop` does, whatever comes with it.
+REFUSED = "The user rejected permission"
 
 
 def message_id(turn: TurnId) -> str:
@@ -102,6 +107,7 @@ def sight(reading: Reading) -> Sight:
         output=_said(parts) if standing is Standing.ANSWERED else reading.said_so_far,
         error=_retrying(reading.status) if reading.at_work else _failure(info),
         final=not reading.at_work and _is_final(info),
+        refused=not reading.at_work and (_failure(info) or "").startswith(REFUSED),
         spent=reading.spent,
         tool=_running_tool(parts) if reading.at_work else None,
         closing=reading.at_work and _is_good(info),
@@ -138,6 +144,8 @@ def hint(event: Json, tools: dict[SessionId, str]) -> Hint | None:
     if not named or not kind.startswith(("session.", "message.", "permission.", "question.")):
         return None
     session = SessionId(named)
+    if kind in ASKING:
+        return Hint(session=session, turning=False, asking=True, tool=tools.get(session))
     before = tools.get(session)
     if part.get("type") == "tool":
         _note_tool(session, part, tools)
@@ -164,15 +172,49 @@ def refusal(event: Json) -> tuple[SessionId, str] | None:
     return SessionId(properties["sessionID"]), _failure(properties) or "unknown error"
 
 
-def permission_ask(told: Json) -> Ask:
-    patterns = [str(pattern) for pattern in told.get("patterns") or []]
-    return Ask(id=told["id"], kind=AskKind.PERMISSION, what=told["permission"], pattern=", ".join(patterns))
+def permission_ask(told: Json, session: SessionId) -> HostAsk:
+    pattern = ", ".join(str(pattern) for pattern in told.get("patterns") or [])
+    return HostAsk(
+        id=told["id"],
+        session=session,
+        kind=AskKind.PERMISSION,
+        what=told["permission"],
+        pattern=pattern[:PATTERN_LETTERS],
+    )
 
 
-def question_ask(told: Json) -> Ask:
-    questions = told.get("questions") or [{}]
-    words = str(questions[0].get("question", ""))
-    return Ask(id=told["id"], kind=AskKind.QUESTION, what=words, pattern="", questions=len(questions))
+def question_ask(told: Json, session: SessionId) -> HostAsk:
+    questions = tuple(_question(one) for one in told.get("questions") or [])
+    what = questions[0].question if questions else ""
+    return HostAsk(id=told["id"], session=session, kind=AskKind.QUESTION, what=what, pattern="", questions=questions)
+
+
+def reply(wish: ReplyWish) -> tuple[str, dict[str, Any]]:
+    """The route and the body that answer an ask. A rejection without a message would end the turn."""
+    match wish.kind:
+        case AskKind.PERMISSION if wish.allowed:
+            return f"/permission/{wish.id}/reply", {"reply": "once"}
+        case AskKind.PERMISSION:
+            return f"/permission/{wish.id}/reply", {"reply": "reject", "message": wish.words[0]}
+        case AskKind.QUESTION:
+            return f"/question/{wish.id}/reply", {"answers": [[words] for words in wish.words]}
+
+
+def withdrawal(ask: HostAsk) -> tuple[str, dict[str, Any]]:
+    """The route and the body that end an ask of a session that does nothing any more."""
+    match ask.kind:
+        case AskKind.PERMISSION:
+            return f"/permission/{ask.id}/reply", {"reply": "reject"}
+        case AskKind.QUESTION:
+            return f"/question/{ask.id}/reject", {}
+
+
+def _question(told: Json) -> Question:
+    options = [
+        Option(label=str(option.get("label", "")), description=str(option.get("description", "")))
+        for option in told.get("options") or []
+    ]
+    return Question(question=str(told.get("question", "")), options=tuple(options), multiple=bool(told.get("multiple")))
 
 
 def lines(messages: Sequence[Json]) -> tuple[Line, ...]:

@@ -6,9 +6,10 @@ from math import inf
 import anyio
 
 from muster.errors import HostAway, HostRefused, SessionLost
-from muster.hosts.contract import Ask, Hint, ServerProcess, SessionWish, Sight, TurnWish
+from muster.hosts.contract import Hint, ReplyWish, ServerProcess, SessionWish, Sight, TurnWish
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Session
+from muster.model.ask import HostAsk
 from muster.model.facts import Line, Persona
 from muster.model.ids import SessionId
 
@@ -48,12 +49,13 @@ class ScriptedConnection:
         await self._reach()
         self._server.abort(session)
 
-    async def asks(self, session: SessionId, directory: str) -> tuple[Ask, ...]:
-        """A play never asks."""
-        return ()
+    async def asks(self, directory: str) -> tuple[HostAsk, ...]:
+        await self._reach()
+        return self._server.asks_in(directory)
 
-    async def refuse(self, ask: Ask, directory: str, sentence: str) -> None:
-        return
+    async def reply(self, wish: ReplyWish) -> bool:
+        await self._reach()
+        return self._server.reply(wish)
 
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return (await self._session(session)).lines()

@@ -11,10 +11,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from muster.errors import Broken
-from muster.hosts.contract import ServerProcess, ServerWish, Traces
+from muster.hosts.contract import ReplyWish, ServerProcess, ServerWish, Traces, TurnWish
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Play
+from muster.model.ask import AskKind, HostAsk, Question
 from muster.model.facts import Persona
 from muster.model.ids import RunId, ServerId
 
@@ -37,6 +38,7 @@ class ScriptedHost:
         self._servers: dict[ServerId, Server] = {}
         self._left: set[RunId] = set()
         self._ports = count(1)
+        self._asks = count(1)
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,6 +93,15 @@ class ScriptedHost:
 
     def personas(self, directory: str) -> tuple[Persona, ...]:
         return self._offered
+
+    async def ask(self, wish: TurnWish, what: str, pattern: str = "", *questions: Question) -> ReplyWish:
+        """What a play calls that wants something: it goes on with the reply. With `questions` it is a question."""
+        server = next(server for server in self._servers.values() if wish.session in server.sessions)
+        kind = AskKind.QUESTION if questions else AskKind.PERMISSION
+        id = f"{kind}_{wish.id}_{next(self._asks)}"
+        return await server.ask(
+            HostAsk(id=id, session=wish.session, kind=kind, what=what, pattern=pattern, questions=questions)
+        )
 
     def crash(self, server: ServerId) -> None:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""

@@ -8,11 +8,21 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from muster.hosts.contract import Hint, ServerProcess, SessionWish
+from muster.hosts.contract import Hint, ReplyWish, ServerProcess, SessionWish
 from muster.hosts.scripted.sessions import Asked, Play, Reply, Session, perform
+from muster.model.ask import HostAsk
 from muster.model.ids import ServerId, SessionId
 
 ABORTED = Reply(error="Aborted", tokens=0, cost_usd=0.0, steps=0)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A play that stands still, until the reply is there."""
+
+    ask: HostAsk
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    reply: ReplyWish | None = None
 
 
 @dataclass(slots=True)
@@ -30,6 +40,7 @@ class Server:
     memory_mib: int = 0
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     listeners: list[MemoryObjectSendStream[Hint]] = field(default_factory=list)
+    pending: dict[str, Pending] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def run(self, process: ServerProcess) -> None:
@@ -52,6 +63,29 @@ class Server:
         if session in self.sessions:
             self.sessions[session].interrupt(ABORTED)
             self._tell(Hint(session=session, turning=True))
+
+    async def ask(self, ask: HostAsk) -> ReplyWish:
+        """Stand still until somebody replies; what is cut meanwhile asks no more."""
+        pending = self.pending[ask.id] = Pending(ask)
+        self._tell(Hint(session=ask.session, turning=False, asking=True))
+        try:
+            await pending.answered.wait()
+        finally:
+            del self.pending[ask.id]
+        assert pending.reply is not None
+        return pending.reply
+
+    def asks_in(self, directory: str) -> tuple[HostAsk, ...]:
+        waiting = [pending.ask for pending in self.pending.values() if pending.reply is None]
+        return tuple(ask for ask in waiting if self.sessions[ask.session].wish.directory == directory)
+
+    def reply(self, wish: ReplyWish) -> bool:
+        pending = self.pending.get(wish.id)
+        if pending is None or pending.reply is not None:
+            return False
+        pending.reply = wish
+        pending.answered.set()
+        return True
 
     def work(self, session: Session, asked: Asked) -> None:
         asked.work = CancelScope()

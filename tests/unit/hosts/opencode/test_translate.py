@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from muster.hosts.contract import Hint, Sight, Standing, TurnWish
-from muster.hosts.opencode.translate import Reading, hint, lines, parent, prompt, refusal, sight
+from muster.hosts.opencode.translate import Reading, hint, lines, parent, permission_ask, prompt, refusal, sight
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
 from muster.model.spent import Spent
@@ -206,3 +206,19 @@ def tool(name: str, status: str, **state: Any) -> dict[str, Any]:
 
 def event(kind: str, **properties: Any) -> dict[str, Any]:
     return {"directory": "/d", "payload": {"type": kind, "properties": properties}}
+
+
+@pytest.mark.parametrize("kind", ["permission.asked", "permission.replied", "question.asked", "question.rejected"])
+def test_hint_says_that_somebody_asks_or_asks_no_more(kind):
+    assert hint(event(kind, sessionID="ses_1"), {}) == Hint(session=SessionId("ses_1"), turning=False, asking=True)
+
+
+def test_turn_that_a_refusal_ended_is_known_by_its_words():
+    words = "The user rejected permission to use this specific tool call with the following feedback: no"
+    assert seen(user(), assistant(**failed(message=words))).refused
+    assert not seen(user(), assistant(**failed(message="500"))).refused
+
+
+def test_permission_of_a_long_command_is_cut():
+    told = {"id": "per_1", "permission": "bash", "patterns": ["x" * 5000]}
+    assert len(permission_ask(told, SessionId("ses_1")).pattern) == 4000

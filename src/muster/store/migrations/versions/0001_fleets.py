@@ -1,4 +1,4 @@
-"""Fleets, agents, runs, turns, host servers, leads, notices, the journal and remembered requests."""
+"""Fleets, agents, runs, turns, asks, host servers, leads, notices, the journal and remembered requests."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -224,3 +224,39 @@ def upgrade() -> None:
     )
     op.create_index("ix_turns_agent", "turns", ["agent"], unique=False)
     op.create_index("ix_turns_fleet", "turns", ["fleet"], unique=False)
+    op.create_table(
+        "asks",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("server", sa.Text(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("pattern", sa.Text(), nullable=False),
+        sa.Column("questions", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("deadline_at", sa.BigInteger(), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["agent"],
+            ["agents.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["fleet"],
+            ["fleets.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_asks_agent", "asks", ["agent"], unique=False)
+    op.create_index("ix_asks_fleet", "asks", ["fleet"], unique=False)
+    op.create_index("ix_asks_host", "asks", ["server", "host_id"], unique=False)
+    op.create_index("ix_asks_state", "asks", ["state", "seq"], unique=False)

@@ -80,7 +80,7 @@ def _of_one_that_runs(case: Case, told: Mapping[str, Any] | None) -> Finding:
 def _told(home: Home) -> Mapping[str, Any] | None:
     try:
         told = json.loads(home.hub_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
         return {}
@@ -88,8 +88,11 @@ def _told(home: Home) -> Mapping[str, Any] | None:
 
 
 def _answers(url: str) -> bool:
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
+    try:
+        parts = urlsplit(url)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
+    except ValueError:
+        return False
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200

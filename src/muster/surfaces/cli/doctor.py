@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WIDTHS = (9, 17)
 
 
-@click.command()
+@click.command(short_help="Look at every part, and say what to do.")
 @click.option("--fix", is_flag=True, help="Mend what can be mended without losing anything.")
 @click.option("--deep", is_flag=True, help="Start an OpenCode server too, and end it.")
 @json_option

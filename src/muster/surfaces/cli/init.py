@@ -18,7 +18,7 @@ RESTART = "OpenCode reads its configuration when it starts: quit it, start it ag
 UNDONE = "An OpenCode that is running knows Muster until you quit it."
 
 
-@click.command()
+@click.command(short_help="Add Muster to your own OpenCode, or take it out.")
 @click.option("--mcp", is_flag=True, help="Add the MCP entry too; the bridge alone offers the same tools.")
 @click.option("--undo", "taken_back", is_flag=True, help="Take back exactly what was added.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")

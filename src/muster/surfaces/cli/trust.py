@@ -16,7 +16,7 @@ from muster.trust import trust as trust_it
 NO_FILE = "A project's settings stand in .muster/config.toml at its top."
 
 
-@click.command()
+@click.command(short_help="Let a project's own higher ceilings count.")
 @click.argument("directory", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--show", "only_shown", is_flag=True, help="Show what it asks for, and trust nothing.")
 @click.option("--undo", "taken_back", is_flag=True, help="Trust it no longer.")

@@ -114,6 +114,22 @@ def test_hub_that_does_not_answer_is_broken(well):
         assert (well.home / "hub.json").exists()
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "5", '{"url": 5}', '{"url": "http://x:y"}', '{"url": null, "pid": []}']
+)
+def test_whatever_stands_in_hub_json_hides_no_other_part(well, text):
+    (well.home / "hub.json").write_text(text)
+    with Home(folder=well.home).locked():
+        assert set(states(doctor(well))) == {"hub"}
+    assert states(doctor(well)) == {"hub": "warning"}
+
+
+def test_state_folder_that_is_a_file_is_broken_and_hides_no_other_part(well, monkeypatch):
+    (well.folder / "file").write_text("")
+    monkeypatch.setenv("MUSTER_HOME", str(well.folder / "file"))
+    assert states(doctor(well, "--fix")) == {"state folder": "broken", "opencode config": "warning"}
+
+
 def test_port_that_another_program_has_is_broken(well, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("MUSTER_CFG_PORT", str(taken.getsockname()[1]))
@@ -141,6 +157,13 @@ def test_bridge_that_is_gone_is_broken_and_written_by_fix(well):
     assert states(doctor(well)) == {"opencode config": "broken"}
     assert states(doctor(well, "--fix")) == {}
     assert (well.home / "bridge.js").read_bytes() == BRIDGE.read_bytes()
+
+
+def test_bridge_without_anything_to_offer_is_broken_until_init(well):
+    (well.home / "offer.json").unlink()
+    assert states(doctor(well)) == {"opencode config": "broken"}
+    well.init()
+    assert states(doctor(well)) == {}
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ FleetName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(no
 Directory = Annotated[str, Field(max_length=4096)]
 
 
-Limit = Annotated[int, Field(ge=0, le=2**53)]
-More = Annotated[int, Field(ge=1, le=2**52)]
+Limit = Annotated[int, Field(ge=0, le=10**12)]
+More = Annotated[int, Field(ge=1, le=10**12)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

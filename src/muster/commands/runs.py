@@ -84,7 +84,9 @@ def lapse(tx: Transaction, actor: Actor, run: RunId, watch: Watch) -> None:
 @command(by=System)
 def stir(tx: Transaction, actor: Actor, run: RunId) -> None:
     """The run gave a sign of life that nothing else tells."""
-    tx.save(tx.get(Run, run).stir(tx.now))
+    row = tx.get(Run, run)
+    tx.save(row.stir(tx.now))
+    tx.save(tx.get(Agent, row.agent).stir(tx.now))
 
 
 @command(by=System)

@@ -142,6 +142,9 @@ class Agent:
             steps=total.steps,
         )
 
+    def stir(self, now: datetime) -> "Agent":
+        return replace(self, last_activity_at=now)
+
     @property
     def _earlier(self) -> Spent:
         return Spent(tokens=self.earlier_tokens, cost_usd=self.earlier_cost_usd, steps=self.earlier_steps)

@@ -121,14 +121,15 @@ async def test_a_run_without_a_sign_of_life_is_timed_out_and_keeps_what_was_said
       - name: all
         steps:
           - {say: "I begin.", call: {tool: bash, arguments: {command: echo a, description: says a}}}
-          - {say: "never", silence: true}
+          - {say: "And then I fall silent in the middle of it.", silence: true, after: 22}
     """
     async with stage(tmp_path, scenario, inactivity_ms=3000) as on:
         fleet = await on.spawn(agent("silent"))
 
         (result,) = await on.wait(fleet)
 
-        assert (result["status"], result["output"], result["partial"]) == ("timed_out", "I begin.", True)
+        said = "And then I fall silent"
+        assert (result["status"], result["output"], result["partial"]) == ("timed_out", said, True)
         assert "No sign of life came for 3000 ms" in result["error"]
         assert await outcomes(on, fleet) == ["timed_out"]
 

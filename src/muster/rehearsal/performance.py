@@ -1,6 +1,6 @@
 """Plays one step over HTTP. It is the ASGI response itself, for a cut or a silence is no response object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from starlette.types import Receive, Scope, Send
@@ -66,11 +66,11 @@ class Performance:
                 await self._refuse(send, refusal)
             case Cut() as cut:
                 await self._cut(send, cut)
-            case Silence(seconds=seconds):
-                await self._keep_silent(send, seconds)
+            case Silence() as silence:
+                await self._keep_silent(send, silence)
             case None:
                 await self._begin(send)
-                await self._answer(send)
+                await self._answer(send, self._part.answer)
 
     async def _pass_gate(self) -> None:
         gate = self._part.step.hold
@@ -87,24 +87,30 @@ class Performance:
         encoded = failure(f"rehearsed {refusal.status}", "rehearsed") if body is None else body.encode()
         await _whole(send, refusal.status, encoded, retry_after=refusal.retry_after)
 
-    async def _keep_silent(self, send: Send, seconds: float | None) -> None:
+    async def _keep_silent(self, send: Send, silence: Silence) -> None:
         await self._begin(send)
+        await self._say(send, silence.after)
         self._stage.mark(self._request, Outcome.SILENT)
-        if seconds is None:
+        if silence.seconds is None:
             await anyio.sleep_forever()
         else:
-            await anyio.sleep(seconds)
-            await self._answer(send)
+            await anyio.sleep(silence.seconds)
+            answer = self._part.answer
+            await self._answer(send, replace(answer, text=answer.text[silence.after :]))
 
     async def _cut(self, send: Send, cut: Cut) -> None:
         await self._begin(send)
-        if self._conversation.streamed:
-            for piece in spoken(self._part.answer.text[: cut.after], self._conversation.model):
-                await self._piece(send, piece)
+        await self._say(send, cut.after)
         self._stage.mark(self._request, Outcome.CUT)
         if cut.clean:
             await send({"type": "http.response.body", "body": b""})
         # Returning before the body is complete makes uvicorn drop the connection.
+
+    async def _say(self, send: Send, characters: int) -> None:
+        """The beginning of the answer, where it is streamed."""
+        if characters and self._conversation.streamed:
+            for piece in spoken(self._part.answer.text[:characters], self._conversation.model):
+                await self._piece(send, piece)
 
     async def _begin(self, send: Send) -> None:
         kind = b"text/event-stream" if self._conversation.streamed else b"application/json"
@@ -113,9 +119,9 @@ class Performance:
         # Without a piece of the body uvicorn keeps the headers back.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
 
-    async def _answer(self, send: Send) -> None:
+    async def _answer(self, send: Send, answer: Answer) -> None:
         if self._conversation.streamed:
-            for piece in stream(self._part.answer, self._conversation.model):
+            for piece in stream(answer, self._conversation.model):
                 await self._piece(send, piece)
             last = b""
         else:

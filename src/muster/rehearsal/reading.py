@@ -169,7 +169,7 @@ def _regex(node: _Node) -> str:
 def _step(node: _Node) -> Step:
     fields = node.fields(
         "say", "call", "calls", "hold", "delay_seconds", "chunk_delay_seconds", "usage",
-        "status", "retry_after", "body", "cut", "truncate", "silence", "times",
+        "status", "retry_after", "body", "cut", "truncate", "silence", "after", "times",
     )  # fmt: skip
     step = Step(
         say=fields.take("say", _template, ""),
@@ -239,6 +239,8 @@ def _mishap(fields: _Fields) -> Mishap | None:
         raise BadValue(field=fields.place, expected="one of status, cut, truncate, silence", got=" and ".join(given))
     if "status" not in fields and ("retry_after" in fields or "body" in fields):
         raise BadValue(field=fields.place, expected="a status", got="retry_after or body alone")
+    if "after" in fields and "silence" not in fields:
+        raise BadValue(field=fields.place, expected="a silence", got="after alone")
     match given:
         case ["status"]:
             return _refusal(fields)
@@ -247,7 +249,7 @@ def _mishap(fields: _Fields) -> Mishap | None:
         case ["truncate"]:
             return Cut(after=fields.need("truncate").whole(), clean=True)
         case ["silence"]:
-            return _silence(fields.need("silence"))
+            return _silence(fields)
     return None
 
 
@@ -262,7 +264,7 @@ def _refusal(fields: _Fields) -> Refusal:
     )
 
 
-def _silence(node: _Node) -> Silence:
-    if node.value is True:
-        return Silence()
-    return Silence(seconds=node.seconds())
+def _silence(fields: _Fields) -> Silence:
+    node = fields.need("silence")
+    seconds = None if node.value is True else node.seconds()
+    return Silence(seconds=seconds, after=fields.take("after", _Node.whole, 0))

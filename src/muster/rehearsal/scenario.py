@@ -81,9 +81,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Send the headers, then nothing: for some seconds, or until the client goes away."""
+    """Send the headers and the first characters, then nothing: for some seconds, or until the client goes away."""
 
     seconds: float | None = None
+    after: int = 0
 
 
 Mishap: TypeAlias = Refusal | Cut | Silence

@@ -79,6 +79,7 @@ STEP = "agents: [{steps: [{%s}]}]"
         (STEP % "status: 429, times: 1", "bad_value", "s.yaml: agents[0].steps[0]"),
         (STEP % "cut: 3", "bad_value", "s.yaml: agents[0].steps[0]"),
         (STEP % "silence: 3", "bad_value", "s.yaml: agents[0].steps[0]"),
+        (STEP % "say: a, after: 3", "bad_value", "s.yaml: agents[0].steps[0]"),
         (STEP % "silence: false", "wrong_type", "s.yaml: agents[0].steps[0].silence"),
         (STEP % "say: x, delay_seconds: -1", "bad_value", "s.yaml: agents[0].steps[0].delay_seconds"),
         (STEP % "say: x, delay_seconds: -0.5", "bad_value", "s.yaml: agents[0].steps[0].delay_seconds"),

@@ -160,6 +160,11 @@ async def test_silence_of_some_seconds_is_followed_by_the_answer():
         assert text(await client.ask()) == "at last"
 
 
+async def test_silence_in_the_middle_doubles_and_loses_nothing():
+    async with playing("{say: at last, silence: 0.01, after: 4}") as (_, client):
+        assert text(await client.ask()) == "at last"
+
+
 async def test_held_requests_wait_for_the_release():
     async with playing("{say: through, hold: gate}") as (rehearsal, client), anyio.create_task_group() as tasks:
         for session in ("ses_1", "ses_2"):

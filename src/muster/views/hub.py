@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from muster import __version__
 from muster.model.actor import Actor
 from muster.model.agent import Agent, AgentStatus, agent_status
+from muster.model.ask import Ask, AskState
 from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
@@ -34,10 +35,11 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubState:
-    """`agents` counts those on the way; `servers` are the host servers that are awake."""
+    """`agents` counts those on the way, `asks` those that wait for the operator; `servers` are awake."""
 
     version: str
     agents: dict[AgentStatus, int]
+    asks: int
     servers: list[ServerRow]
 
 
@@ -53,7 +55,12 @@ def status(tx: Reading, actor: Actor) -> HubState:
     runs = tx.select(Run, state=(RunState.QUEUED, *LIVE))
     counts = dict(Counter(agent_status(tx.get(Agent, run.agent), run) for run in runs))
     awake = tx.select(Server, state=(ServerState.STARTING, ServerState.READY))
-    return HubState(version=__version__, agents=counts, servers=[_row(tx, server) for server in awake])
+    return HubState(
+        version=__version__,
+        agents=counts,
+        asks=tx.count(Ask, state=AskState.WAITING),
+        servers=[_row(tx, server) for server in awake],
+    )
 
 
 @view(by=System)

@@ -106,7 +106,8 @@ def _status_text(answer: Json, address: Address) -> str:
     )
     agents = counts(answer["agents"]) if answer["agents"] else "none on the way"
     hub = f"hub      {address.url}  version {answer['version']}  pid {address.pid}"
-    return f"{hub}\nwatcher  {_watcher_text(answer['watcher'])}\nagents   {agents}\n\n{servers}"
+    asks = f"\nasks     {answer['asks']} to be answered: muster answer" if answer["asks"] else ""
+    return f"{hub}\nwatcher  {_watcher_text(answer['watcher'])}\nagents   {agents}{asks}\n\n{servers}"
 
 
 def _watcher_text(told: Json | None) -> str:

@@ -2,6 +2,7 @@
 
 import click
 
+from muster.surfaces.cli.answers import waiting_text
 from muster.surfaces.cli.fleets import fleets_text, newest
 from muster.surfaces.cli.journal import event_line
 from muster.surfaces.cli.output import Json, json_option, show, whole
@@ -32,7 +33,7 @@ def inspect(fleet_id: str | None, past: int, *, is_followed: bool, as_json: bool
         _follow(hub, fleet_id)
     elif is_followed:
         _wait_until_quiet(hub, fleet_id)
-    show(_look(hub, fleet_id, past), as_json=as_json, text=_text)
+    show(_look(hub, fleet_id, past), as_json=as_json, text=lambda state: _text(state, _waiting(hub, state)))
 
 
 def _look(hub: Hub, fleet_id: str, past: int = 0) -> Json:
@@ -48,7 +49,7 @@ def _follow(hub: Hub, fleet_id: str) -> None:
     state = _look(hub, fleet_id)
     if state["fleet"]["status"] != "running":
         return
-    click.echo(_text(state) + "\n")
+    click.echo(_text(state, _waiting(hub, state)) + "\n")
     names = {agent["agent_id"]: agent["name"] for agent in state["agents"]}
     for event in hub.events(after=cursor, fleet=fleet_id):
         if event["name"] == "agent.attached":
@@ -77,6 +78,10 @@ def _words(event: Json) -> str | None:
             return f"uses {visible(body['tool'])}"
         case "run.ended":
             return f"{body['outcome']}{': ' + visible(body['error']) if body['error'] else ''}"
+        case "ask.asked":
+            return f"asks for {visible(body['what'])} {visible(body['pattern'])}".rstrip()
+        case "ask.answered":
+            return f"has its answer: {body['answer']}"
         case "agent.attached":
             return "joins"
         case "agent.paused":
@@ -90,8 +95,20 @@ def _words(event: Json) -> str | None:
     return None
 
 
-def _text(state: Json) -> str:
-    parts = [_head(state["fleet"]), _agents_table(state["agents"]), *map(_end_of_output, state["agents"])]
+def _waiting(hub: Hub, state: Json) -> list[Json]:
+    """What agents of the fleet wait for; asked for only where the fleet's own row says that one does."""
+    answers = {row["answer"] for agent in state["agents"] for row in agent["permissions"]}
+    found: list[Json] = hub.ask("ask.list", fleet_id=state["fleet"]["fleet_id"])["asks"] if "waiting" in answers else []
+    return found
+
+
+def _text(state: Json, waiting: list[Json]) -> str:
+    parts = [
+        _head(state["fleet"]),
+        _agents_table(state["agents"]),
+        waiting_text(waiting),
+        *map(_end_of_output, state["agents"]),
+    ]
     if "events" in state:
         parts.append("\n".join(map(event_line, state["events"])))
     return "\n\n".join(part for part in parts if part)

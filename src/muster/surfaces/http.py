@@ -7,7 +7,7 @@ the status.
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES = 256 * 1024 * 1024  # 200 prompts of 1 MiB, with room for JSON's escapes
 PING_SECONDS = 15
+VERBS = "/api/v1/"
 EVENT_QUERY = ("after", "fleet", "agent")
 
 
@@ -57,12 +58,13 @@ def application(
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
     """The whole web surface; `routes` are those of the other doors."""
+    verbs = _Verbs(engine)
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
             Route("/openapi.json", _Description(engine), methods=["GET"]),
             Route("/api/v1/events", _Events(engine), methods=["GET"]),
-            Route("/api/v1/{verb}", _Verbs(engine), methods=["POST"]),
+            Route(f"{VERBS}{{verb}}", verbs, methods=["POST"]),
             *routes,
         ],
         middleware=[Middleware(_LastResort)],
@@ -70,7 +72,8 @@ def application(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect is no answer that a program expects
-    return Gate(app, engine, keyring)
+    for_any_method = {route.path: route.app for route in routes if isinstance(route, Route) and route.methods is None}
+    return Gate(_Straight(app, verbs, for_any_method), engine, keyring)
 
 
 def refuse(request: Request, error: Exception) -> Response:
@@ -108,6 +111,29 @@ async def answered(engine: Engine, verb: str, actor: Actor, raw: str | bytes) ->
 
 async def _healthz(request: Request) -> Response:
     return JSONResponse({"ok": True})
+
+
+class _Straight:
+    """Takes a call of a verb, or of a door, where it belongs: Starlette's layers cost more than a call's own work."""
+
+    def __init__(self, app: ASGIApp, verbs: ASGIApp, doors: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._verbs = _LastResort(verbs)
+        self._doors = {path: _LastResort(door) for path, door in doors.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app if scope["type"] != "http" else self._of(scope)
+        try:
+            await app(scope, receive, send)
+        except MusterError as error:
+            await JSONResponse(error.to_json(), error.status)(scope, receive, send)
+
+    def _of(self, scope: Scope) -> ASGIApp:
+        root, _, verb = scope["path"].rpartition("/")
+        if verb and scope["method"] == "POST" and f"{root}/" == VERBS:
+            scope["path_params"] = {"verb": verb}
+            return self._verbs
+        return self._doors.get(scope["path"], self._app)
 
 
 class _Verbs:

@@ -16,6 +16,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -23,7 +24,8 @@ from muster import __version__
 from muster.engine import Engine
 from muster.errors import MusterError, NotFound
 from muster.model.actor import Actor, ActorKind
-from muster.surfaces.http import BODY_BYTES, answered, caller
+from muster.surfaces.http import BODY_BYTES, answered, body, caller
+from muster.surfaces.mcp_calls import may_be_plain, read_plain, replayed
 from muster.surfaces.toolkits import Toolkit, find
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class McpDoor:
             "muster",
             version=__version__,
             instructions=INSTRUCTIONS,
+            get_tool_input_schema=lambda name: None,  # no argument of ours is told in a header
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
@@ -57,11 +60,22 @@ class McpDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # White space around a header's value is none of it (RFC 9110, 5.5), and httptools leaves it there.
-        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        await self._manager.handle_request({**scope, "headers": headers}, receive, send)
+        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+        request = Request(scope, receive)
+        if may_be_plain(request):
+            raw = await body(request)
+            call = read_plain(raw)
+            if call is not None and self._is_answered_at_once(request, call.name):
+                answer, is_error = await self._answer(request, call.name, call.arguments)
+                told = call.answered(answer, is_error=is_error)
+                await Response(told, media_type="application/json")(scope, receive, send)
+                return
+            receive = replayed(raw, receive)
+        await self._manager.handle_request(scope, receive, send)
 
     async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        actor, toolkits = self._asked(context)
+        assert context.request is not None
+        actor, toolkits = self._asked(context.request)
         member = actor.kind is ActorKind.AGENT
         return types.ListToolsResult(
             tools=[
@@ -80,27 +94,38 @@ class McpDoor:
         return result
 
     async def _result(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        assert context.request is not None
+        answer, is_error = await self._answer(context.request, params.name, params.arguments or {})
+        text = json.dumps(answer, ensure_ascii=False)
+        told = types.TextContent(text=text)
+        return types.CallToolResult(content=[told], structured_content=answer, is_error=is_error)
+
+    async def _answer(self, request: Request, name: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """What is told to the caller, and whether it is an error."""
         try:
-            actor, toolkits = self._asked(context)
-            tool = find(toolkits, params.name, actor)
-            arguments = params.arguments or {}
-            assert context.request is not None
-            mark = context.request.headers.get(REQUEST_HEADER)
+            actor, toolkits = self._asked(request)
+            tool = find(toolkits, name, actor)
+            mark = request.headers.get(REQUEST_HEADER)
             if mark is not None and tool.verb.changes:
                 arguments = {"request_id": mark} | arguments
-            answer = await answered(self._engine, tool.verb.name, actor, json.dumps(arguments))
+            return await answered(self._engine, tool.verb.name, actor, json.dumps(arguments)), False
         except MusterError as error:
-            return _told(error.to_json(), is_error=True)
-        return _told(answer, is_error=False)
+            return error.to_json(), True
 
-    def _asked(self, context: Context) -> tuple[Actor, list[Toolkit]]:
+    def _is_answered_at_once(self, request: Request, name: str) -> bool:
+        try:
+            actor, toolkits = self._asked(request)
+            return find(toolkits, name, actor).verb.settles is None
+        except MusterError:
+            return True  # by a refusal
+
+    def _asked(self, request: Request) -> tuple[Actor, list[Toolkit]]:
         """The caller, and the toolkits that its URL asks for (`?toolkits=mesh`, the default)."""
-        assert context.request is not None
-        names = context.request.query_params.get("toolkits", "mesh").split(",")
+        names = request.query_params.get("toolkits", "mesh").split(",")
         unknown = [name for name in names if name not in self._toolkits]
         if unknown:
             raise NotFound(kind="toolkit", id=unknown[0], hint=f"Toolkits: {', '.join(self._toolkits)}.")
-        return caller(context.request), [self._toolkits[name] for name in names]
+        return caller(request), [self._toolkits[name] for name in names]
 
 
 async def _tell_progress(context: Context) -> None:
@@ -114,8 +139,3 @@ async def _tell_progress(context: Context) -> None:
         await context.session.send_progress_notification(
             token, elapsed, message="still waiting", related_request_id=related
         )
-
-
-def _told(answer: dict[str, Any], *, is_error: bool) -> types.CallToolResult:
-    text = json.dumps(answer, ensure_ascii=False)
-    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=answer, is_error=is_error)

@@ -232,3 +232,55 @@ async def test_call_that_the_door_sends_again_is_done_once(operator, stage):
     answers = [(await operator.post("/mcp", json=body, headers=headers)).text for _ in range(2)]
     assert answers[0] == answers[1]
     assert "flt_" in answers[0]
+
+
+MCP_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("whoami", {}),
+        ("list_fleets", {"limit": 3}),
+        ("list_fleets", {"limit": "3"}),
+        ("list_fleets", {"limits": 3}),
+        ("fleet_status", {"fleet_id": "flt_é"}),
+        ("wait_fleet", {"fleet_id": "flt_1", "timeout_seconds": 0}),
+        ("no_such_tool", {}),
+    ],
+)
+async def test_call_that_goes_past_the_library_is_answered_as_the_library_would(operator, name, arguments):
+    params = {"name": name, "arguments": arguments}
+    results = []
+    for given in (params, params | {"_meta": {"progressToken": 1}}):  # the second is the library's
+        call = {"jsonrpc": "2.0", "id": "é", "method": "tools/call", "params": given}
+        answer = await operator.post("/mcp", json=call, headers=MCP_HEADERS)
+        results.append(json.loads(answer.text.partition("data: ")[2] or answer.text))
+    plain, whole = results
+    whole["result"].pop("resultType", None)
+    assert plain == whole
+
+
+@pytest.mark.parametrize(
+    ("said", "headers", "status"),
+    [
+        (b"{", {}, 400),
+        (b"[]", {}, 400),
+        (b'{"jsonrpc": "1.0", "id": 1, "method": "tools/call", "params": {"name": "ping"}}', {}, 400),
+        (b'{"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "ping"}}', {}, 202),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "ping"}}', {"accept": "a/b"}, 406),
+        (
+            b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "ping"}}',
+            {"content-type": "a/b"},
+            400,
+        ),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 1}}', {}, 200),
+    ],
+)
+async def test_call_that_is_not_quite_one_is_refused_by_the_library(operator, said, headers, status):
+    answer = await operator.post(
+        "/mcp", content=said, headers={"content-type": "application/json"} | MCP_HEADERS | headers
+    )
+    assert answer.status_code == status
+    if status == 200:
+        assert json.loads(answer.text.partition("data: ")[2])["error"]["code"] == -32602

@@ -97,10 +97,7 @@ def _ending(code: int | None) -> str:
 
 
 def _status_text(answer: Json, address: Address) -> str:
-    rows = [
-        [server[name] for name in ("server_id", "host", "version", "state", "pid", "agents")]
-        for server in answer["servers"]
-    ]
+    rows = [_server_row(server) for server in answer["servers"]]
     servers = (
         table(["SERVER", "HOST", "VERSION", "STATE", "PID", "AGENTS"], rows) if rows else "No host server is awake."
     )
@@ -108,6 +105,13 @@ def _status_text(answer: Json, address: Address) -> str:
     hub = f"hub      {address.url}  version {answer['version']}  pid {address.pid}"
     asks = f"\nasks     {answer['asks']} to be answered: muster answer" if answer["asks"] else ""
     return f"{hub}\nwatcher  {_watcher_text(answer['watcher'])}\nagents   {agents}{asks}\n\n{servers}"
+
+
+def _server_row(server: Json) -> list[object]:
+    """One that holds too much memory takes nobody in any more, which explains what waits."""
+    swollen = server["swollen_mib"]
+    state = server["state"] if swollen is None else f"drained at {swollen} MiB"
+    return [server["server_id"], server["host"], server["version"], state, server["pid"], server["agents"]]
 
 
 def _watcher_text(told: Json | None) -> str:

@@ -7,7 +7,10 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from muster.commands import servers
+from muster.model.actor import SYSTEM
 from muster.surfaces.client import Hub
+from unit.stage import server_rows
 from unit.surfaces.cli.conftest import Ended, Shell
 
 
@@ -188,7 +191,10 @@ async def test_status_shows_the_hub_and_its_host_servers(shell: Shell) -> None:
     await shell.spawn("one=hold")
     await shell.stage.until("run.started")
     busy = await shell.muster("status")
+    (server,) = await server_rows(shell.stage)
+    await shell.stage.engine.execute(servers.drain, SYSTEM, server=server.id, generation=1, memory_mib=5000)
 
+    assert "drained at 5000 MiB" in (await shell.muster("status")).out
     assert "none on the way" in idle.out
     assert "No host server is awake." in idle.out
     assert "1 working" in busy.out

@@ -56,7 +56,7 @@ class HostsReconciler(Reconciler):
         self._idle = idle
         self._memory_mib = memory_mib
         self._clock = clock
-        self._listening: dict[ServerId, tuple[int, anyio.CancelScope]] = {}
+        self._listening: dict[ServerId, anyio.CancelScope] = {}
         self._silence = Silence()
         self._swept = False
 
@@ -102,6 +102,7 @@ class HostsReconciler(Reconciler):
                 await host.stop(server)
 
     async def _start(self, server: Server) -> None:
+        await self._hang_up(server.id)
         host = self._connections.host(server)
         try:
             process = await host.start(self._connections.wish(server))
@@ -158,10 +159,7 @@ class HostsReconciler(Reconciler):
 
     async def _end(self, server: Server) -> None:
         checkpoint("server.stop:reported")
-        _, listener = self._listening.pop(server.id, (0, None))
-        if listener is not None:
-            listener.cancel()
-        await self._connections.forget(server.id)
+        await self._hang_up(server.id)
         host = self._connections.host(server)
         await host.stop(server.id)
         checkpoint("server.stop:ended")
@@ -201,14 +199,18 @@ class HostsReconciler(Reconciler):
             return False
         return True
 
-    def _listen(self, server: Server) -> None:
-        generation, listener = self._listening.get(server.id, (0, None))
-        if generation == server.generation:
-            return
+    async def _hang_up(self, server: ServerId) -> None:
+        """What was heard and said belongs to a generation that is over."""
+        listener = self._listening.pop(server, None)
         if listener is not None:
             listener.cancel()
+        await self._connections.forget(server)
+
+    def _listen(self, server: Server) -> None:
+        if server.id in self._listening:
+            return
         scope = anyio.CancelScope()
-        self._listening[server.id] = (server.generation, scope)
+        self._listening[server.id] = scope
         self._tasks.start_soon(self._hear, server, scope)
 
     async def _hear(self, server: Server, scope: anyio.CancelScope) -> None:

@@ -19,7 +19,7 @@ from contract.hosts.stages import (
     user_environment,
 )
 from contract.hosts.test_hosts import ENDED, session_wish, turn_wish
-from muster.errors import HostFailed, HostMissing, HostVersionUnknown
+from muster.errors import HostAway, HostFailed, HostMissing, HostVersionUnknown
 from muster.hosts.contract import Standing
 from muster.hosts.opencode.host import OpenCodeHost
 
@@ -75,6 +75,13 @@ async def test_server_of_another_state_folder_with_the_same_ids_is_left_alone(tm
         assert not copied.alive(served.process)
         assert (await copied.traces()).servers == set()
         assert stage.host.alive(served.process)
+
+
+async def test_connection_that_was_closed_says_that_its_server_is_away(tmp_path, directory):
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        await served.connection.aclose()
+        with pytest.raises(HostAway):
+            await served.connection.open_session(session_wish(directory))
 
 
 async def test_tidied_server_keeps_its_database_and_no_temporary_files(tmp_path):

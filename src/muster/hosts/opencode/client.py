@@ -51,6 +51,7 @@ class Client:
     async def events(self) -> AsyncIterator[Mapping[str, Any]]:
         """What the server tells of all its directories, until the stream ends."""
         timeout = httpx2.Timeout(CONNECT_SECONDS, read=QUIET_STREAM_SECONDS)
+        self._require_open()
         try:
             async with self._http.stream("GET", "/global/event", timeout=timeout) as stream:
                 self._require_success(stream, "")
@@ -66,12 +67,18 @@ class Client:
     async def _ask(self, method: str, path: str, directory: str, session: str, **rest: Any) -> Any:
         # The header is percent-decoded once, a query parameter twice, so only the header can say every path.
         headers = {"x-opencode-directory": quote(directory)}
+        self._require_open()
         try:
             answer = await self._http.request(method, path, headers=headers, **rest)
             self._require_success(answer, session)
             return answer.json() if answer.content else None
         except (httpx2.TransportError, httpx2.StreamError, ValueError) as exc:
             raise self._away(exc) from exc
+
+    def _require_open(self) -> None:
+        """Whoever still speaks through it came late: its server was replaced meanwhile."""
+        if self._http.is_closed:
+            raise HostAway(host="opencode", server=self._server, why="it was replaced")
 
     def _require_success(self, answer: httpx2.Response, session: str) -> None:
         if answer.is_success:

@@ -116,7 +116,7 @@ wheel: .venv/.installed ## build the wheel and try it in an environment of its o
 # ── running ──────────────────────────────────────────────────────────────────────────────────────
 
 demo: setup ## a fleet at work, without a key (MODEL=provider/model takes a real one)
-	@$(BIN)/python demo/run.py $(if $(MODEL),--model $(MODEL))
+	@$(BIN)/muster rehearse three-scouts $(if $(MODEL),--model $(MODEL))
 
 bench: setup ## measure and print tables
 	@PYTHONPATH=tests $(BIN)/python -m bench

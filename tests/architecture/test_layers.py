@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "surfaces.client": SURFACE | {"home"},  # whether a hub sleeps stands in the state folder
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
-    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "trust"},
+    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "trust", "rehearsal"},
     "surfaces.tui": SCREEN,
     "hub": EVERYTHING,
 }

@@ -182,7 +182,7 @@ def environment(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     """A user's environment that shares nothing with the real one but the PATH."""
     tools = f"{Path(OPENCODE or '').parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {
-        **throwaway_home(folder / "home", PACKAGES),
+        **throwaway_home(folder / "home"),
         "PATH": tools,
         "LANG": "C.UTF-8",
         "MUSTER_HOME": str(folder / "muster"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from e2e.stage import MUSTER, OPENCODE, PACKAGES, repository, wants_opencode
+from e2e.stage import MUSTER, OPENCODE, repository, wants_opencode
 from muster.rehearsal.home import throwaway_home
 
 pytestmark = wants_opencode
@@ -30,7 +30,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         tools = f"{Path(OPENCODE or '').parent}:/usr/bin:/bin"
         self.env = {
-            **throwaway_home(folder / "home", PACKAGES),
+            **throwaway_home(folder / "home"),
             "PATH": tools,
             "MUSTER_HOME": str(folder / "muster"),
             "MUSTER_CFG_PORT": "0",

@@ -4,29 +4,26 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-PLUGIN = Path("@opencode-ai") / "plugin"  # what OpenCode fetches into a new home at its first start
+PLUGIN = "@opencode-ai/plugin"  # what OpenCode fetches from npm into a new home at its first start
 
 
-def throwaway_home(folder: Path, packages: Path | None = None) -> Mapping[str, str]:
-    """The environment variables of a home in an empty folder.
-
-    `packages` is a node_modules that holds `@opencode-ai/plugin`: with it the home is like one in which OpenCode was
-    used before, and its first start waits for no network.
-    """
+def throwaway_home(folder: Path) -> Mapping[str, str]:
+    """The environment variables of a home in an empty folder, in which OpenCode needs no network to start."""
     kinds = ("DATA", "CONFIG", "STATE", "CACHE")
     homes = {f"XDG_{kind}_HOME": folder / kind.lower() for kind in kinds}
     for path in homes.values():
         path.mkdir(parents=True)
-    if packages is not None and (packages / PLUGIN).exists():
-        _use_before(homes["XDG_CONFIG_HOME"] / "opencode", packages)
+    _look_used(homes["XDG_CONFIG_HOME"] / "opencode")
     told = {name: str(path) for name, path in homes.items()}
     return {"HOME": str(folder), "OPENCODE_DISABLE_MODELS_FETCH": "1", **told}
 
 
-def _use_before(config: Path, packages: Path) -> None:
-    """OpenCode looks for the folder, and whether its lock names every dependency; then it installs nothing."""
-    wanted = {"dependencies": {str(PLUGIN): "*"}}
-    config.mkdir()
-    (config / "node_modules").symlink_to(packages)
+def _look_used(config: Path) -> None:
+    """OpenCode asks whether node_modules is there and the lock names every dependency; then it installs nothing.
+
+    What is in the folder it does not ask, and a plugin without imports, as the bridge is, misses nothing.
+    """
+    wanted = {"dependencies": {PLUGIN: "*"}}
+    (config / "node_modules").mkdir(parents=True)
     (config / "package.json").write_text(json.dumps(wanted))
     (config / "package-lock.json").write_text(json.dumps({"packages": {"": wanted}}))

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import yaml
@@ -129,11 +129,25 @@ class _Fields:
 
 
 def _scenario(node: _Node) -> Scenario:
-    fields = node.fields("title", "agents")
+    fields = node.fields("title", "agents", "fleet", "project")
     scripts = tuple(_script(item, index) for index, item in enumerate(fields.need("agents").items()))
     if not scripts:
         raise BadValue(field=fields.need("agents").place, expected="at least one script", got="none")
-    return Scenario(scripts=scripts, title=fields.take("title", _Node.text, "Rehearsal"))
+    return Scenario(
+        scripts=scripts,
+        title=fields.take("title", _Node.text, "Rehearsal"),
+        fleet=fields.take("fleet", _Node.mapping, {}),
+        project=fields.take("project", _files, {}),
+    )
+
+
+def _files(node: _Node) -> dict[str, str]:
+    """Files by their path in the project."""
+    for path in node.mapping():
+        parts = PurePosixPath(path).parts
+        if not parts or parts[0] in ("/", ".git") or ".." in parts:
+            raise BadValue(field=node.place, expected="paths inside the project", got=path)
+    return {name: _Node(text, f"{node.place}.{name}").text() for name, text in node.mapping().items()}
 
 
 def _script(node: _Node, index: int) -> Script:

@@ -123,5 +123,16 @@ class Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
+    """`fleet` and `project` are for `muster rehearse`: what it spawns, as `fleet.spawn` takes it, and files for it."""
+
     scripts: tuple[Script, ...]
     title: str = "Rehearsal"
+    fleet: dict[str, Json] = field(default_factory=dict)
+    project: dict[str, str] = field(default_factory=dict)
+
+    def wish(self) -> dict[str, Json]:
+        """The fleet to spawn; where none is told, one agent for each script."""
+        agents: list[Json] = [
+            {"role": script.name, "prompt": script.match.text or "Play your part."} for script in self.scripts
+        ]
+        return {"name": self.title, "agents": agents, **self.fleet}

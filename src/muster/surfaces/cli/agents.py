@@ -4,6 +4,7 @@ import click
 
 from muster.surfaces.cli.fleets import ended_text, new_request_id
 from muster.surfaces.cli.output import Json, json_option, show
+from muster.surfaces.cli.progress import progress
 from muster.surfaces.cli.text import table
 from muster.surfaces.client import Hub
 
@@ -30,7 +31,8 @@ def list_(query: tuple[str, ...], limit: int, *, as_json: bool) -> None:
 def cancel(agent_id: str, reason: str | None, *, as_json: bool) -> int:
     """End one agent for good. What it said so far is kept."""
     why = {} if reason is None else {"reason": reason}
-    answer = Hub.find().call("agent.cancel", request_id=new_request_id(), agent_id=agent_id, **why)
+    with progress("it ends", as_json=as_json):
+        answer = Hub.find().call("agent.cancel", request_id=new_request_id(), agent_id=agent_id, **why)
     show(answer, as_json=as_json, text=ended_text)
     return 0 if answer["settled"] else 1
 

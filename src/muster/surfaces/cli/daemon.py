@@ -9,6 +9,7 @@ from muster.errors import HubGaveUp, MusterError, NoHub, Unavailable
 from muster.home import Home
 from muster.surfaces.cli.launch import start, stop
 from muster.surfaces.cli.output import Json, json_option, note, show
+from muster.surfaces.cli.progress import progress
 from muster.surfaces.cli.text import counts, table
 from muster.surfaces.client import Address, Hub
 
@@ -31,7 +32,8 @@ def serve(*, port: int | None) -> None:
 def up(*, port: int | None, as_json: bool) -> None:
     """Start the hub in the background, with a watcher that restarts it, and wait until it answers."""
     home = Home(folder=config.state_folder())
-    address = start(home, [] if port is None else ["--port", str(port)])
+    with progress("the hub starts", as_json=as_json):
+        address = start(home, [] if port is None else ["--port", str(port)])
     if port is None and (taken := _port_not_had(address)):
         note(f"note: another program has port {taken}; this hub answers on a free one")
     show({"url": address.url, "pid": address.pid}, as_json=as_json, text=lambda answer: str(answer["url"]))
@@ -42,7 +44,8 @@ def up(*, port: int | None, as_json: bool) -> None:
 def down(*, as_json: bool) -> None:
     """End the hub, its watcher, and every process that they started. Agents at work go on at the next start."""
     home = Home(folder=config.state_folder())
-    pid = stop(home)
+    with progress("the hub and what it started end", as_json=as_json):
+        pid = stop(home)
     if home.folder.is_dir():
         with home.locked():
             home.forget()

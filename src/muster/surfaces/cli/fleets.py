@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from muster.errors import BadValue, InvalidInput, NotFound
-from muster.surfaces.cli.output import Json, json_option, note, progress, show, whole
+from muster.surfaces.cli.output import Json, json_option, note, show, whole
+from muster.surfaces.cli.progress import Progress, progress
 from muster.surfaces.cli.text import age, count, counts, duration, money, spent, table
 from muster.surfaces.client import Hub
 from muster.visible import visible
@@ -109,9 +110,9 @@ def wait(fleet_id: str | None, timeout: float | None, *, any_one: bool, as_json:
 def cancel(fleet_id: str | None, reason: str | None, *, as_json: bool) -> int:
     """End a fleet for good (the one that runs, unless it is named). What was said so far is kept."""
     hub = Hub.find()
-    answer = hub.call(
-        "fleet.cancel", request_id=new_request_id(), fleet_id=fleet_id or _only_running(hub), **_given(reason=reason)
-    )
+    fleet_id = fleet_id or _only_running(hub)
+    with progress("its agents end", as_json=as_json):
+        answer = hub.call("fleet.cancel", request_id=new_request_id(), fleet_id=fleet_id, **_given(reason=reason))
     show(answer, as_json=as_json, text=ended_text)
     return 0 if answer["settled"] else 1
 
@@ -193,8 +194,8 @@ def _only_running(hub: Hub) -> str:
 
 
 def _wait(hub: Hub, fleet_id: str, *, timeout: float | None, until: str, as_json: bool) -> int:
-    answer = _waited(hub, fleet_id, timeout, until)
-    progress("")
+    with progress("agents through", as_json=as_json) as shown:
+        answer = _waited(hub, fleet_id, timeout, until, shown)
     show(answer, as_json=as_json, text=results_text)
     if not answer["settled"]:
         note(f"Not through within {timeout:g} s; `muster fleet wait {fleet_id}` waits on.")
@@ -202,7 +203,7 @@ def _wait(hub: Hub, fleet_id: str, *, timeout: float | None, until: str, as_json
     return 0 if answer["status"] in {"complete", "running"} else 1
 
 
-def _waited(hub: Hub, fleet_id: str, timeout: float | None, until: str) -> Json:
+def _waited(hub: Hub, fleet_id: str, timeout: float | None, until: str, shown: Progress) -> Json:
     """In slices, so that there is something to show meanwhile, and no longest wait."""
     deadline = None if timeout is None else time.monotonic() + timeout
     piece = WATCHED_SLICE_SECONDS if sys.stderr.isatty() else SLICE_SECONDS
@@ -213,7 +214,7 @@ def _waited(hub: Hub, fleet_id: str, timeout: float | None, until: str) -> Json:
         if answer["settled"] or (left <= piece and deadline is not None):
             return answer
         through = sum(result["status"] not in ACTIVE for result in answer["results"])
-        progress(f"{through} of {len(answer['results'])} agents through")
+        shown.of(through, len(answer["results"]))
 
 
 def results_text(answer: Json) -> str:

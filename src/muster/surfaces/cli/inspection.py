@@ -54,7 +54,7 @@ def _follow(hub: Hub, fleet_id: str) -> None:
     for event in hub.events(after=cursor, fleet=fleet_id):
         if event["name"] == "agent.attached":
             names[event["agent"]] = event["body"]["name"]
-        if words := _words(event):
+        if words := words_of(event):
             click.echo(f"{clock(event['at'])}  {visible(names.get(event['agent'], '')):16}  {words}")
         if event["name"] == "fleet.quieted":
             click.echo()
@@ -66,7 +66,7 @@ def _wait_until_quiet(hub: Hub, fleet_id: str) -> None:
         pass
 
 
-def _words(event: Json) -> str | None:
+def words_of(event: Json) -> str | None:
     """What an event means to somebody who watches; None: nothing."""
     body = event["body"]
     match event["name"]:

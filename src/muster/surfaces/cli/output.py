@@ -1,7 +1,6 @@
 """What is said, and where: the answer to standard output, everything else to standard error."""
 
 import json
-import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any  # answers are JSON
@@ -45,12 +44,6 @@ def say_error(told: Mapping[str, Any], *, as_json: bool) -> None:
         return
     error = told["error"]
     click.echo(f"muster: {whole(error['message'])}\nnext: {whole(error['next'])}", err=True)
-
-
-def progress(text: str) -> None:
-    """One line that is written over, where somebody is looking; empty: take it away."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
 
 
 def _escaped(letter: str) -> str:

@@ -4,7 +4,10 @@ Above them: the engine, which gives them 300 ms. Below them: the file system and
 find out raises; it never guesses.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any  # the arguments of the verb that will run
@@ -18,7 +21,7 @@ from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
 from muster.model.budget import Budgets
-from muster.model.facts import Place, Progress, Transcript
+from muster.model.facts import Condition, Place, Progress, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
@@ -30,13 +33,29 @@ from muster.views import runs as run_views
 BudgetsAt = Callable[[Path], tuple[Budgets, tuple[str, ...]]]
 
 
-def readers(host: Host, connections: Connections, budgets_at: BudgetsAt) -> Mapping[type, Reader]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premises:
+    """Where the hub lives, since when, and which program it is to start; empty: the one on the PATH."""
+
+    home: Path
+    database: Path
+    started_at: datetime
+    opencode: str
+
+
+def readers(host: Host, connections: Connections, budgets_at: BudgetsAt, premises: Premises) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
+        Condition: partial(read_condition, premises),
         Place: partial(read_place, host, budgets_at),
         Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
+
+
+async def read_condition(premises: Premises, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Condition:
+    """How the hub and its machine are."""
+    return await anyio.to_thread.run_sync(_condition, premises, abandon_on_cancel=True)
 
 
 async def read_place(
@@ -79,6 +98,18 @@ async def read_transcript(
         return Transcript(lines=await connection.transcript(seat.session, seat.directory), why=None)
     except HostFailed as error:
         return Transcript(lines=None, why=error.message)
+
+
+def _condition(premises: Premises) -> Condition:
+    log = premises.database.with_name(f"{premises.database.name}-wal")
+    return Condition(
+        home=str(premises.home),
+        started_at=premises.started_at,
+        database_bytes=premises.database.stat().st_size,
+        wal_bytes=log.stat().st_size if log.exists() else 0,
+        disk_free_bytes=shutil.disk_usage(premises.home).free,
+        opencode=shutil.which(premises.opencode or "opencode"),
+    )
 
 
 def _place(host: Host, budgets_at: BudgetsAt, directory: str) -> Place:

@@ -28,7 +28,7 @@ from muster.checkpoints import checkpoint
 from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import MusterError
-from muster.facts import readers
+from muster.facts import Premises, readers
 from muster.home import Announcement, Home
 from muster.hosts.contract import Host, ServerWish
 from muster.hosts.opencode.host import OpenCodeHost
@@ -104,7 +104,8 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         database = stack.enter_context(open_database(home.database, _now))
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
-        facts = readers(host, connections, partial(_budgets_at, home, settings))
+        premises = Premises(home=home.folder, database=home.database, started_at=_now(), opencode=settings.opencode)
+        facts = readers(host, connections, partial(_budgets_at, home, settings), premises)
         engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings)
         await account_for_absence(engine, _now)

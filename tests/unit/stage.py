@@ -20,7 +20,7 @@ import pytest
 from muster import commands, views
 from muster.engine import Engine
 from muster.errors import MusterError
-from muster.facts import readers
+from muster.facts import Premises, readers
 from muster.hosts.contract import Host, ServerWish
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
 from muster.model.ask import OnAsk
@@ -111,6 +111,8 @@ async def hub(
     project.mkdir(parents=True, exist_ok=True)
     keyring = Keyring(b"k" * 32)
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
+    premises = Premises(home=folder, database=folder / "muster.db", started_at=clock(), opencode="")
+    found = readers(host, connections, lambda _: (budgets, ()), premises)
     with open_database(folder / "muster.db", clock) as database:
         yield Stage(
             path=folder / "muster.db",
@@ -120,7 +122,9 @@ async def hub(
             connections=connections,
             database=database,
             engine=Engine(
-                database, Catalog([*VERB_MODULES, *verbs]), readers(host, connections, lambda _: (budgets, ()))
+                database,
+                Catalog([*VERB_MODULES, *verbs]),
+                found,
             ),
             keyring=keyring,
         )

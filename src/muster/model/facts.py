@@ -1,6 +1,7 @@
 """What a command may know of the outside: read before it, handed in frozen."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from muster.model.budget import USUAL, Budgets
 from muster.model.spent import Spent
@@ -37,6 +38,18 @@ class Place:
     personas: tuple[Persona, ...]
     budgets: Budgets = USUAL
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """The hub and its machine, as they are. `opencode` is the path of the program, None where there is none."""
+
+    home: str
+    started_at: datetime
+    database_bytes: int
+    wal_bytes: int
+    disk_free_bytes: int
+    opencode: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

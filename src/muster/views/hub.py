@@ -7,11 +7,13 @@ from muster import __version__
 from muster.model.actor import Actor
 from muster.model.agent import Agent, AgentStatus, agent_status
 from muster.model.ask import Ask, AskState
+from muster.model.facts import Condition
 from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
 from muster.store.records import Reading
 from muster.verbs import Member, Operator, System, view
+from muster.views.health import Health, Part, parts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,22 @@ def status(tx: Reading, actor: Actor) -> HubState:
         asks=tx.count(Ask, state=AskState.WAITING),
         servers=[_row(tx, server) for server in awake],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubHealth:
+    """`state` is that of its worst part."""
+
+    state: Health
+    parts: list[Part]
+
+
+@view(by=Operator, facts=Condition)
+def health(tx: Reading, actor: Actor) -> HubHealth:
+    """Each part's state, and what to do where something is wrong or waits for the person."""
+    parts = parts_of(tx, tx.facts(Condition))
+    worst = max((part.state for part in parts), key=list(Health).index)
+    return HubHealth(state=worst, parts=parts)
 
 
 @view(by=System)

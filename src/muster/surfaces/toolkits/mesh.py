@@ -21,6 +21,7 @@ MESH = Toolkit(
         Tool(name="set_fleet_timeout", verb=fleet_commands.set_timeout),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
+        Tool(name="get_health", verb=hub.health),
         Tool(name="ping", verb=hub.ping),
     ],
 )

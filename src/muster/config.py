@@ -19,9 +19,9 @@ from muster.model.ask import OnAsk
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
 PROJECT_FILE_BYTES = 64 * 1024
-# What a project may set: ceilings, of which a smaller one asks for less, and 0 for everything.
+# What a project may set: ceilings, of which a smaller one asks for less and 0 for everything, and what its agents may.
 PER_PROJECT = frozenset(
-    f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet")
+    ["on_ask", *(f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet"))]
 )
 
 
@@ -92,7 +92,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     return Settings(**values)
 
 
-def load_project(file: Path) -> tuple[bytes | None, dict[str, int]]:
+def load_project(file: Path) -> tuple[bytes | None, dict[str, Any]]:
     """A project's own file, None where there is none, and what it sets. Raises UnknownSetting."""
     if not file.exists():
         return None, {}

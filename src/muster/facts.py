@@ -20,8 +20,7 @@ from muster.git.project import top_level
 from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
-from muster.model.budget import Budgets
-from muster.model.facts import Condition, Place, Progress, Transcript
+from muster.model.facts import Condition, Place, Progress, Terms, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
@@ -29,8 +28,7 @@ from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
 from muster.views import runs as run_views
 
-# A project's top → what fleets may spend there, and what their spawner must hear about it.
-BudgetsAt = Callable[[Path], tuple[Budgets, tuple[str, ...]]]
+TermsAt = Callable[[Path], Terms]  # of a project, by its top
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +41,11 @@ class Premises:
     opencode: str
 
 
-def readers(host: Host, connections: Connections, budgets_at: BudgetsAt, premises: Premises) -> Mapping[type, Reader]:
+def readers(host: Host, connections: Connections, terms_at: TermsAt, premises: Premises) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
         Condition: partial(read_condition, premises),
-        Place: partial(read_place, host, budgets_at),
+        Place: partial(read_place, host, terms_at),
         Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
@@ -59,7 +57,7 @@ async def read_condition(premises: Premises, engine: Engine, actor: Actor, argum
 
 
 async def read_place(
-    host: Host, budgets_at: BudgetsAt, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
+    host: Host, terms_at: TermsAt, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
 ) -> Place:
     """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
     asked: str | None = arguments.get("project")
@@ -68,7 +66,7 @@ async def read_place(
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
     if directory is None:
         raise MissingField(verb="this request", field="project")
-    return await anyio.to_thread.run_sync(_place, host, budgets_at, directory, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(_place, host, terms_at, directory, abandon_on_cancel=True)
 
 
 async def read_progress(
@@ -112,20 +110,18 @@ def _condition(premises: Premises) -> Condition:
     )
 
 
-def _place(host: Host, budgets_at: BudgetsAt, directory: str) -> Place:
+def _place(host: Host, terms_at: TermsAt, directory: str) -> Place:
     path = Path(directory)
     if not path.is_absolute() or not _is_directory(path):
         raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
     path = path.resolve()
     top = top_level(path)
-    budgets, notes = budgets_at(top or path)
     return Place(
         directory=str(path),
         project=str(top or path),
         git=top is not None,
         personas=host.personas(str(path)),
-        budgets=budgets,
-        notes=notes,
+        terms=terms_at(top or path),
     )
 
 

@@ -38,6 +38,7 @@ from muster.model.actor import SYSTEM
 from muster.model.budget import Budget, Budgets
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
+from muster.model.facts import Terms
 from muster.model.server import Server, StopReason
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
@@ -105,7 +106,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
         premises = Premises(home=home.folder, database=home.database, started_at=_now(), opencode=settings.opencode)
-        facts = readers(host, connections, partial(_budgets_at, home, settings), premises)
+        facts = readers(host, connections, partial(_terms_at, home, settings), premises)
         engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings)
         await account_for_absence(engine, _now)
@@ -276,10 +277,14 @@ def _ceilings(settings: config.Settings) -> Ceilings:
     )
 
 
-def _budgets_at(home: Home, settings: config.Settings, project: Path) -> tuple[Budgets, tuple[str, ...]]:
+def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
     found = settings_of(project, settings, config.named_in(os.environ), home)
     note = found.note()
-    return _budgets(found.over(settings)), () if note is None else (note,)
+    return Terms(
+        budgets=_budgets(found.over(settings)),
+        on_ask=found.granted.get("on_ask"),
+        notes=() if note is None else (note,),
+    )
 
 
 def _budgets(settings: config.Settings) -> Budgets:

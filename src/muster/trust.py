@@ -16,6 +16,7 @@ from muster.config import Settings, load_project, project_file
 from muster.errors import StateNotWritable
 from muster.git.project import top_level
 from muster.home import Home
+from muster.model.ask import OnAsk
 from muster.replacing import replace_file
 
 UNTRUSTED = (
@@ -24,17 +25,25 @@ UNTRUSTED = (
 )
 
 
+LEAVE = (OnAsk.REFUSE, OnAsk.OPERATOR, OnAsk.ALLOW)  # the later asks for more
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """One setting of a project. `own` is the user's; 0 in either means no limit."""
+    """One setting of a project: a ceiling, where 0 means no limit, or a policy. `own` is the user's."""
 
     key: str
-    value: int
-    own: int
+    value: int | OnAsk
+    own: int | OnAsk
 
     @property
     def is_more(self) -> bool:
-        return self.own != 0 and (self.value == 0 or self.value > self.own)
+        match self.value, self.own:
+            case OnAsk(), OnAsk():
+                return LEAVE.index(self.value) > LEAVE.index(self.own)
+            case int(value), int(own):
+                return own != 0 and (value == 0 or value > own)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +63,13 @@ class ProjectSettings:
     def withheld(self) -> tuple[str, ...]:
         return () if self.is_trusted else tuple(wish.key for wish in self.wishes if wish.is_more)
 
+    @property
+    def granted(self) -> dict[str, Any]:
+        return {wish.key: wish.value for wish in self.wishes if wish.key not in self.withheld}
+
     def over(self, own: Settings) -> Settings:
         """The settings in force there."""
-        granted: dict[str, Any] = {wish.key: wish.value for wish in self.wishes if wish.key not in self.withheld}
-        return replace(own, **granted)
+        return replace(own, **self.granted)
 
     def note(self) -> str | None:
         """What the spawner must hear of."""

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "home": {"errors"},
     "checkpoints": set(),  # where a crash test lets the hub die
     "replacing": {"errors"},
-    "trust": {"errors", "config", "home", "git", "replacing"},
+    "trust": {"errors", "model", "config", "home", "git", "replacing"},
     "doctor": {
         "errors",
         "model",

@@ -24,10 +24,10 @@ from muster.facts import Premises, readers
 from muster.hosts.contract import Host, ServerWish
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
 from muster.model.ask import OnAsk
-from muster.model.budget import USUAL, Budgets
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
 from muster.model.event import Entry
+from muster.model.facts import Terms
 from muster.model.server import Server
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
@@ -102,9 +102,12 @@ class Stage:
         raise AssertionError("the journal ended")
 
 
+USUAL_TERMS = Terms()
+
+
 @asynccontextmanager
 async def hub(
-    folder: Path, host: Host, clock: Clock, *verbs: ModuleType, budgets: Budgets = USUAL
+    folder: Path, host: Host, clock: Clock, *verbs: ModuleType, terms: Terms = USUAL_TERMS
 ) -> AsyncIterator[Stage]:
     """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has."""
     project = folder / "project"
@@ -112,7 +115,7 @@ async def hub(
     keyring = Keyring(b"k" * 32)
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
     premises = Premises(home=folder, database=folder / "muster.db", started_at=clock(), opencode="")
-    found = readers(host, connections, lambda _: (budgets, ()), premises)
+    found = readers(host, connections, lambda _: terms, premises)
     with open_database(folder / "muster.db", clock) as database:
         yield Stage(
             path=folder / "muster.db",

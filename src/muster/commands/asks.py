@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from muster.errors import BadValue, InvalidInput, Stale
 from muster.model.actor import Actor
 from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, Decision, HostAsk, OnAsk
+from muster.model.fleet import Fleet
 from muster.model.ids import AskId, RunId, ServerId
 from muster.model.run import LIVE, Run
 from muster.prompts.refusal import REFUSAL, operators_refusal
@@ -35,7 +36,8 @@ class Answered:
 
 @command(by=System)
 def ask(tx: Transaction, actor: Actor, run: RunId, told: HostAsk, policy: OnAsk, timeout: timedelta) -> None:
-    """A run stands still. What the policy can answer is answered here; the rest waits for the operator.
+    """A run stands still. What a policy can answer is answered here, its project's before the hub's; the rest waits for
+    the operator.
 
     Told again, or of a run that has ended meanwhile, it changes nothing.
     """
@@ -43,7 +45,7 @@ def ask(tx: Transaction, actor: Actor, run: RunId, told: HostAsk, policy: OnAsk,
     known = row.server is None or tx.find(Ask, server=row.server, host_id=told.id, state=STANDING)
     if known or row.state not in LIVE:
         return
-    decision = _by_policy(policy, told)
+    decision = _by_policy(tx.get(Fleet, row.fleet).on_ask or policy, told)
     asked = _written(tx, row, told, None if decision else tx.now + timeout)
     if decision:
         _decide(tx, asked, decision)

@@ -109,7 +109,7 @@ def spawn(
     named in place of the settings' ceilings; at a ceiling the fleet pauses.
     """
     place = tx.facts(Place)
-    shared, own = _budgets(budget or BudgetWish(), place.budgets)
+    shared, own = _budgets(budget or BudgetWish(), place.terms.budgets)
     fleet = Fleet(
         id=FleetId(tx.new_id(Fleet)),
         name=name or _name_after(agents),
@@ -121,12 +121,13 @@ def spawn(
         max_turns=shared.max_turns,
         max_tokens=shared.max_tokens,
         max_seconds=shared.max_seconds,
+        on_ask=place.terms.on_ask,
         created_at=tx.now,
     )
     tx.add(fleet)
     tx.record(fleet.spawn(len(agents)))
     enlisted = enlist(tx, fleet, agents, place, budget=own)
-    notes = [SHARED.format(directory=place.directory), *place.notes]
+    notes = [SHARED.format(directory=place.directory), *place.terms.notes]
     return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from muster.model.ask import OnAsk
 from muster.model.budget import USUAL, Budgets
 from muster.model.spent import Spent
 
@@ -25,19 +26,29 @@ class Persona:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds in a project where a spawner does not say: what may be spent, and what is done with its agents' asks.
+
+    `on_ask` None: what the hub does with all of them. `notes` are for the spawner.
+    """
+
+    budgets: Budgets = USUAL
+    on_ask: OnAsk | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A directory that agents are asked to work in, as it was found.
 
     `directory` is absolute and exists; `project` is the git top level above it, else the directory itself.
-    `budgets` are what fleets may spend here where their spawner does not say. `notes` are for whoever asks.
     """
 
     directory: str
     project: str
     git: bool
     personas: tuple[Persona, ...]
-    budgets: Budgets = USUAL
-    notes: tuple[str, ...] = ()
+    terms: Terms = Terms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from muster import errors
 from muster.model.agent import ACTIVE, AgentStatus
+from muster.model.ask import OnAsk
 from muster.model.budget import Budget
 from muster.model.event import FleetCancelled, FleetLimited, FleetRaised, FleetSpawned
 from muster.model.ids import FleetId, SessionId
@@ -31,6 +32,8 @@ class Fleet:
     `spawned_in` is the lead's conversation that asked for it and is told when it is quiet; None: a shell or an MCP
     client asked, whom nobody can tell.
 
+    `on_ask` is what its project wants done with its agents' asks; None: what the hub does with all.
+
     `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
     """
 
@@ -47,6 +50,7 @@ class Fleet:
     max_turns: int = 0
     max_tokens: int = 0
     max_seconds: int = 0
+    on_ask: OnAsk | None = None
     worked_ms: int = 0
     working_since: datetime | None = None
 

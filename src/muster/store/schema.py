@@ -107,6 +107,7 @@ fleets = Table(
     Column("reason", Utf8),
     Column("timeout_ms", BigInteger),
     *_budget(),
+    Column("on_ask", Utf8),
     Column("worked_ms", BigInteger, nullable=False),
     Column("working_since", Moment),
     sqlite_autoincrement=True,

@@ -13,6 +13,7 @@ from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.budget import Budget, Budgets
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
+from muster.model.facts import Terms
 from muster.model.retry import Again
 from muster.model.spent import Spent
 from unit.stage import Stage, hub, refused
@@ -24,7 +25,7 @@ SMALL = Budgets(fleet=Budget(max_tokens=100, max_seconds=60), agent=Budget(max_t
 
 @pytest.fixture
 async def stage(tmp_path, clock):
-    async with ScriptedHost({}) as host, hub(tmp_path, host, clock, budgets=SMALL) as stage:
+    async with ScriptedHost({}) as host, hub(tmp_path, host, clock, terms=Terms(budgets=SMALL)) as stage:
         yield stage
 
 

@@ -25,6 +25,7 @@ from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.budget import Budget, Budgets
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
+from muster.model.facts import Terms
 from muster.model.retry import Again
 from muster.model.server import StopReason
 from muster.model.spent import Spent
@@ -280,7 +281,7 @@ class Replay:
 @given(deeds=st.lists(DEEDS, min_size=5, max_size=40))
 async def test_rows_and_journal_agree_after_any_sequence_of_commands(deeds):
     with tempfile.TemporaryDirectory() as folder:
-        async with ScriptedHost({}) as host, hub(Path(folder), host, Clock(), budgets=FEW) as stage:
+        async with ScriptedHost({}) as host, hub(Path(folder), host, Clock(), terms=Terms(budgets=FEW)) as stage:
             life = Life(stage)
             for deed in deeds:
                 await life.do(*deed)

@@ -13,6 +13,7 @@ from muster.hosts.scripted import Reply, ScriptedHost
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.model.actor import OPERATOR
 from muster.model.ask import OnAsk, Option, Question
+from muster.model.facts import Terms
 from muster.prompts.refusal import REFUSAL, operators_refusal
 from muster.reconcilers import asks as asks_module
 from muster.reconcilers import hosts as hosts_module
@@ -108,6 +109,14 @@ async def test_policy_answers_at_once_and_every_answer_is_an_event(stage, policy
     names = [event["name"] for event in await stage.events(fleet_id=fleet) if event["name"].startswith("ask.")]
     assert names == ["ask.asked", "ask.answered", "ask.delivered"]
     assert (await stage.call("ask.list"))["asks"] == []
+
+
+async def test_project_whose_policy_counts_has_its_own(tmp_path, clock, asking):
+    terms = Terms(on_ask=OnAsk.ALLOW, notes=("A note.",))
+    async with asking.host, hub(tmp_path, asking.host, clock, terms=terms) as stage, at_work(stage):
+        spawned = await stage.spawn("bash")
+        assert await output(stage, spawned["fleet_id"]) == "allowed"
+    assert spawned["notes"][-1] == "A note."
 
 
 async def test_agent_that_asks_nothing_has_no_permissions(stage):

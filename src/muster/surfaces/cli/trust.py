@@ -16,7 +16,7 @@ from muster.trust import trust as trust_it
 NO_FILE = "A project's settings stand in .muster/config.toml at its top."
 
 
-@click.command(short_help="Let a project's own higher ceilings count.")
+@click.command(short_help="Let what a project asks for count.")
 @click.argument("directory", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--show", "only_shown", is_flag=True, help="Show what it asks for, and trust nothing.")
 @click.option("--undo", "taken_back", is_flag=True, help="Trust it no longer.")
@@ -55,12 +55,16 @@ def _told(found: ProjectSettings, *, only_shown: bool) -> Json:
 
 def _text(answer: Json) -> str:
     rows = [
-        [one["key"], f"{one['value']:,}", f"{one['own']:,}", "more than yours" if one["more"] else ""]
+        [one["key"], _shown(one["value"]), _shown(one["own"]), "more than yours" if one["more"] else ""]
         for one in answer["settings"]
     ]
     settings = table(["SETTING", "HERE", "YOURS", ""], rows) if rows else "It sets nothing."
     state = "trusted, as it is now" if answer["trusted"] else "not trusted: what is more than yours does not count"
     return f"{whole(answer['file'])}: {state}\n{settings}"
+
+
+def _shown(value: int | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _undone_text(answer: Json) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from muster.config import Settings, named_in
 from muster.home import Home
+from muster.model.ask import OnAsk
 from muster.trust import project_of, settings_of
 from unit.surfaces.cli.machine import User
 
@@ -53,6 +54,28 @@ def test_less_counts_at_once_and_more_only_when_it_is_trusted(user, project):
     }
     after = in_force(user, project)
     assert (after.max_turns_per_agent, after.max_tokens_per_fleet) == (50, 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "before", "after"),
+    [
+        ("refuse", "allow", "refuse", "allow"),
+        ("refuse", "operator", "refuse", "operator"),
+        ("operator", "allow", "operator", "allow"),
+        ("allow", "refuse", "refuse", "refuse"),
+        ("operator", "operator", "operator", "operator"),
+    ],
+)
+def test_policy_that_grants_more_counts_only_when_it_is_trusted(user, project, own, wanted, before, after):
+    (project / ".muster" / "config.toml").write_text(f'on_ask = "{wanted}"')
+    settings = Settings(on_ask=OnAsk(own))
+
+    def found() -> str:
+        return settings_of(project, settings, frozenset(), Home(folder=user.home)).over(settings).on_ask
+
+    assert found() == before
+    trust(user)
+    assert found() == after
 
 
 def test_trust_ends_when_the_file_changes_or_is_taken_back(user, project):

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("max_turns", sa.BigInteger(), nullable=False),
         sa.Column("max_tokens", sa.BigInteger(), nullable=False),
         sa.Column("max_seconds", sa.BigInteger(), nullable=False),
+        sa.Column("on_ask", sa.Text(), nullable=True),
         sa.Column("worked_ms", sa.BigInteger(), nullable=False),
         sa.Column("working_since", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("seq"),

@@ -7,6 +7,7 @@ import pytest
 
 from muster import facts
 from muster.hosts.scripted import ScriptedHost
+from muster.model.facts import Terms
 from unit.commands.test_budgets import SMALL, Fleet
 from unit.stage import Stage, hub
 
@@ -59,7 +60,7 @@ async def test_missing_opencode_is_told_with_how_to_get_it(stage, monkeypatch):
 
 
 async def test_agent_that_waits_for_the_person_is_told_with_the_command(tmp_path, clock):
-    async with ScriptedHost({}) as host, hub(tmp_path, host, clock, budgets=SMALL) as stage:
+    async with ScriptedHost({}) as host, hub(tmp_path, host, clock, terms=Terms(budgets=SMALL)) as stage:
         fleet = await Fleet.spawn(stage, "a")
         assert await part(stage, "waits for you") == ("ok", "nothing", None)
         await fleet.work(0)

@@ -33,15 +33,22 @@ class Connections:
         return self._hosts[server.host]
 
     async def to(self, server: Server) -> Connection:
-        """The connection to this generation of a ready server. Raises HostAway where it is not ready."""
+        """The connection to this generation of a ready server.
+
+        Raises HostAway where it is not ready, or is of a generation that was replaced since the row was read.
+        """
         if server.state is not ServerState.READY:
             raise HostAway(host=server.host, server=server.id, why=f"it is {server.state}")
         generation, connection = self._open.get(server.id, (0, None))
-        if connection is None or generation != server.generation:
-            await self.forget(server.id)
-            connection = self.host(server).connect(self.wish(server), process_of(server))
-            self._open[server.id] = (server.generation, connection)
-        return connection
+        if connection is not None and generation == server.generation:
+            return connection
+        if generation > server.generation:
+            raise HostAway(host=server.host, server=server.id, why="it was replaced")
+        fresh = self.host(server).connect(self.wish(server), process_of(server))
+        self._open[server.id] = (server.generation, fresh)
+        if connection is not None:
+            await connection.aclose()
+        return fresh
 
     async def forget(self, server: ServerId) -> None:
         _, connection = self._open.pop(server, (0, None))

@@ -5,22 +5,19 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
-import anyio
 from anyio.abc import TaskGroup
 
 from muster.checkpoints import checkpoint
-from muster.commands import agents as agent_commands
-from muster.commands import runs as run_commands
 from muster.commands import servers as server_commands
 from muster.engine import Engine
-from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown, MusterError
-from muster.hosts.contract import Hint
+from muster.errors import Conflict, HostFailed, HostMissing, HostVersionUnknown
 from muster.model.actor import SYSTEM
 from muster.model.event import Entry
 from muster.model.ids import ServerId
 from muster.model.server import Server, ServerState, StopReason
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections, process_of
+from muster.reconcilers.listening import Listening
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.reconcilers.silence import Silence
@@ -36,7 +33,7 @@ SWOLLEN_BEYOND = 1.5  # times what it may hold: then nobody waits until its runs
 
 
 class HostsReconciler(Reconciler):
-    """Also listens to each ready server, and passes on what its hints concern. `memory_mib`: 0 = no limit."""
+    """Also has each ready server listened to. `memory_mib`: what one may hold; 0 = no limit."""
 
     def __init__(
         self,
@@ -51,17 +48,15 @@ class HostsReconciler(Reconciler):
     ) -> None:
         super().__init__(engine)
         self._connections = connections
-        self._runs = runs
-        self._asks = asks
+        self._listening = Listening(engine, connections, servers=self.queue, runs=runs.queue, asks=asks.queue)
         self._idle = idle
         self._memory_mib = memory_mib
         self._clock = clock
-        self._listening: dict[ServerId, anyio.CancelScope] = {}
         self._silence = Silence()
         self._swept = False
 
     def start(self, tasks: TaskGroup) -> None:
-        self._tasks = tasks
+        self._listening.start(tasks)
 
     async def keys(self) -> Iterable[str]:
         """The first pass looks at every slot, and for what a crash left that no row knows."""
@@ -133,7 +128,7 @@ class HostsReconciler(Reconciler):
         if idle_since is not None and self._clock() - idle_since > self._idle:
             await self._retire(server)
             return None
-        self._listen(server)
+        self._listening.begin(server)
         at_work = idle_since is None
         if at_work and await self._is_silent(server):
             await self._stop(server, StopReason.LOST, f"it did not answer for {SILENT_SECONDS:.0f} s")
@@ -144,7 +139,10 @@ class HostsReconciler(Reconciler):
     async def _is_silent(self, server: Server) -> bool:
         """Asked only while somebody works there: an idle server costs nothing, and is ended soon."""
         connection = await self._connections.to(server)
-        return await self._silence.seconds(server, connection.healthy) >= SILENT_SECONDS
+        seconds = await self._silence.seconds(server, connection.healthy)
+        if seconds:
+            log.warning("server.silent server=%s seconds=%.1f", server.id, seconds)
+        return seconds >= SILENT_SECONDS
 
     async def _weigh(self, server: Server, *, at_work: bool) -> None:
         """Drain a server that holds too much, then replace it; at once where it would take the machine down."""
@@ -201,41 +199,5 @@ class HostsReconciler(Reconciler):
 
     async def _hang_up(self, server: ServerId) -> None:
         """What was heard and said belongs to a generation that is over."""
-        listener = self._listening.pop(server, None)
-        if listener is not None:
-            listener.cancel()
+        self._listening.end(server)
         await self._connections.forget(server)
-
-    def _listen(self, server: Server) -> None:
-        if server.id in self._listening:
-            return
-        scope = anyio.CancelScope()
-        self._listening[server.id] = scope
-        self._tasks.start_soon(self._hear, server, scope)
-
-    async def _hear(self, server: Server, scope: anyio.CancelScope) -> None:
-        with scope:
-            connection = await self._connections.to(server)
-            async for hint in connection.hints():
-                try:
-                    await self._pass_on(server, hint)
-                except MusterError as error:  # a lost hint costs time, not truth
-                    log.warning("hint.lost server=%s error=%s", server.id, error)
-
-    async def _pass_on(self, server: Server, hint: Hint) -> None:
-        if hint.asking or hint.session is None:
-            self._asks.queue.add(server.id)
-        if hint.session is None:
-            self.queue.add(server.id)
-            for run in await self.engine.query(run_views.live, SYSTEM, server=server.id):
-                self._runs.queue.add(run)
-            return
-        agent = await self.engine.query(run_views.agent_in, SYSTEM, server=server.id, session=hint.session)
-        if agent is None:
-            return
-        if hint.turning:
-            self._runs.queue.add(agent.run)
-        elif hint.stirring_only:
-            await self.engine.execute(run_commands.stir, SYSTEM, run=agent.run)
-        elif hint.tool != agent.tool:
-            await self.engine.execute(agent_commands.move, SYSTEM, agent=agent.id, tool=hint.tool)

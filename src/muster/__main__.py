@@ -21,9 +21,11 @@ def main() -> int:
 
 
 def _become_stdio_door(toolkits: str) -> None:
-    """Run its file in this process, without site-packages: a tenth of what an MCP server takes to start."""
-    door = f"{os.path.dirname(os.path.abspath(__file__))}/surfaces/stdio.py"  # noqa: PTH100, PTH120 - pathlib takes 10 ms
-    os.execv(sys.executable, [sys.executable, "-I", "-S", door, "--toolkits", toolkits])
+    """Serve in this interpreter: another one, even without site-packages, would cost more than the door does."""
+    from muster.surfaces.stdio import Door  # noqa: PLC0415 - nobody else needs it
+
+    Door(toolkits=toolkits).serve()
+    os._exit(0)  # threads that still wait for the hub are not waited for
 
 
 def _admit(error: Exception) -> int:

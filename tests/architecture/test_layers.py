@@ -15,7 +15,7 @@ EVERYTHING = {"*"}
 # Layer → layers it may import. A module belongs to the longest name that fits. Itself is always allowed.
 ALLOWED: dict[str, set[str]] = {
     "": {"errors", "surfaces.client"},  # muster/__init__.py: the public names
-    "__main__": {"errors", "config", "home", "hub", "surfaces.cli"},
+    "__main__": {"errors", "config", "home", "hub", "surfaces.cli", "surfaces.stdio"},
     "errors": set(),
     "model": {"errors"},
     "config": {"errors", "model"},

@@ -1,6 +1,6 @@
 """The stdio door: MCP on stdin and stdout, carried to the hub's /mcp and back, byte for byte.
 
-It runs as a file of its own (`python -I -S stdio.py`) and imports nothing slow, because one starts with every MCP
+It imports nothing slow and nothing of Muster's (`python -I -S stdio.py` does too), because one starts with every MCP
 client: `socket` or `json` alone take as long as the interpreter. Above it: an MCP client. Below it: the hub, found
 through hub.json, which is read again for every message. It knows how messages travel, and no tool.
 """
@@ -395,6 +395,6 @@ def _directory() -> str:
 
 
 if __name__ == "__main__":
-    # muster.__main__ has looked at the arguments. At once: threads that still wait for the hub are not waited for.
+    # As muster.__main__ does. At once: threads that still wait for the hub are not waited for.
     Door(toolkits=sys.argv[2] if sys.argv[2:] else "mesh").serve()
     os._exit(0)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from muster.commands.agents import not_blank
+from muster.commands.endings import withdraw_ask
 from muster.errors import BadValue, InvalidInput, Stale
 from muster.model.actor import Actor
 from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, Decision, HostAsk, OnAsk
@@ -20,13 +22,7 @@ OPERATOR, POLICY = "operator", "policy"
 STANDING = (*OPEN, AskState.DELIVERED)
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("text that is not blank")
-    return text
-
-
-Words = Annotated[str, Field(max_length=10_000), AfterValidator(_not_blank)]
+Words = Annotated[str, Field(max_length=10_000), AfterValidator(not_blank)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +88,7 @@ def deliver(tx: Transaction, actor: Actor, ask: AskId) -> None:
 @command(by=System)
 def withdraw(tx: Transaction, actor: Actor, ask: AskId) -> None:
     """The host no longer waits for it."""
-    _withdraw(tx, tx.get(Ask, ask))
-
-
-def withdraw_asks(tx: Transaction, run: Run) -> None:
-    """Close what a run that ends still stood still for."""
-    for row in tx.select(Ask, agent=run.agent, run=run.id, state=OPEN):
-        _withdraw(tx, row)
+    withdraw_ask(tx, tx.get(Ask, ask))
 
 
 def _written(tx: Transaction, run: Run, told: HostAsk, deadline_at: datetime | None) -> Ask:
@@ -166,10 +156,4 @@ def _decide(tx: Transaction, ask: Ask, decision: Decision) -> None:
     decided, event = ask.decide(decision, tx.now)
     tx.save(decided)
     tx.save(tx.get(Run, ask.run).stir(tx.now))
-    tx.record(event)
-
-
-def _withdraw(tx: Transaction, ask: Ask) -> None:
-    gone, event = ask.withdraw()
-    tx.save(gone)
     tx.record(event)

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from muster.commands.asks import withdraw_asks
 from muster.commands.notices import announce
 from muster.model.agent import Agent, Wanted, agent_status
+from muster.model.ask import OPEN, Ask
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId, RunId
@@ -33,7 +33,8 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     """End a run, and tell when its fleet has thereby become quiet."""
     ended, event = run.end(outcome, error, tx.now, output)
     tx.save(ended)
-    withdraw_asks(tx, ended)
+    for ask in tx.select(Ask, agent=ended.agent, run=ended.id, state=OPEN):
+        withdraw_ask(tx, ask)
     tx.record(event)
     if run.state is RunState.WORKING:
         _settle_time(tx, ended)
@@ -47,6 +48,13 @@ def _settle_time(tx: Transaction, ended: Run) -> None:
     tx.save(tx.get(Agent, ended.agent).rest(ended))
     if not tx.count(Run, fleet=ended.fleet, state=RunState.WORKING):
         tx.save(tx.get(Fleet, ended.fleet).rest(tx.now))
+
+
+def withdraw_ask(tx: Transaction, ask: Ask) -> None:
+    """Nobody waits for an answer any more."""
+    gone, event = ask.withdraw()
+    tx.save(gone)
+    tx.record(event)
 
 
 def status_of(tx: Transaction, fleet: FleetId) -> FleetStatus:

@@ -1,6 +1,7 @@
 """No agent waits for an answer that nobody will give: every ask is written down, answered and told, whatever dies."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from muster.errors import HostAway, InvalidInput
 from muster.hosts.contract import ReplyWish, TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
 from muster.hosts.scripted.connection import ScriptedConnection
-from muster.model.actor import OPERATOR
+from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.ask import OnAsk, Option, Question
+from muster.model.deadline import Watch
 from muster.model.facts import Terms
 from muster.prompts.refusal import REFUSAL, operators_refusal
 from muster.reconcilers import asks as asks_module
@@ -294,3 +296,35 @@ async def test_ask_is_gone_with_its_server_and_comes_again_with_the_turn(stage, 
         await stage.call("ask.answer", ask_id=second["ask_id"], allow=True)
         assert await output(stage, fleet) == "allowed"
     assert await permissions(stage, fleet) == [("bash", "rm file-0", "gone"), ("bash", "rm file-0", "allowed")]
+
+
+async def test_agent_that_waits_for_the_operator_is_not_timed_out_for_silence(stage, clock):
+    async with at_work(stage, on_ask=OnAsk.OPERATOR, watch=Watch(inactivity_ms=60_000)):
+        fleet = (await stage.spawn("bash"))["fleet_id"]
+        ask = await waiting(stage)
+        run = (await stage.until("run.started")).body["run"]
+        clock.advance(minutes=4)
+        await stage.call("fleet.set_timeout", fleet_id=fleet, timeout_ms=3_600_000)  # wakes the reconciler
+        with anyio.fail_after(WITHIN_SECONDS):
+            while (await stirred_at(stage, run)) != clock.now:
+                await anyio.wait_all_tasks_blocked()
+        await stage.call("ask.answer", ask_id=ask["ask_id"], allow=True)
+        assert await output(stage, fleet) == "allowed"
+
+
+async def stirred_at(stage: Stage, run: str) -> datetime:
+    work = await stage.engine.query(stage.engine.catalog["run.work"], SYSTEM, run=run)
+    return work.run.stirred_at
+
+
+async def test_time_in_which_the_machine_slept_counts_for_no_deadline(stage, clock):
+    async with at_work(stage, on_ask=OnAsk.OPERATOR):
+        fleet = (await stage.spawn("bash"))["fleet_id"]
+        before = await waiting(stage)
+        await stage.engine.execute(stage.engine.catalog["run.sleep"], SYSTEM, gap=timedelta(minutes=10))
+        clock.advance(minutes=10)
+        after = await waiting(stage)
+        await stage.call("ask.answer", ask_id=after["ask_id"], allow=True)
+        assert await output(stage, fleet) == "allowed"
+    moved = datetime.fromisoformat(after["deadline_at"]) - datetime.fromisoformat(before["deadline_at"])
+    assert (after["ask_id"], moved) == (before["ask_id"], timedelta(minutes=10))

@@ -19,6 +19,7 @@ from muster.model.event import Entry
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 1.0  # what a lost wake-up costs
+RESTING_SECONDS = 15.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.25, 5.0
 
 
@@ -113,10 +114,16 @@ class Reconciler(ABC):
                 await anyio.sleep(FIRST_BACKOFF)
 
     async def _resync(self) -> None:
+        """Rows change with the journal: where nothing was wanted, nothing is until it moves. To be sure, it asks."""
+        resting: tuple[int, float] | None = None  # the journal's head then, and until when
         while True:
             try:
-                for key in await self.keys():
-                    self.queue.add_missing(key)
+                head, now = self.engine.head, time.monotonic()
+                if resting is None or head != resting[0] or now > resting[1]:
+                    keys = list(await self.keys())
+                    resting = None if keys else (head, now + RESTING_SECONDS)
+                    for key in keys:
+                        self.queue.add_missing(key)
             except Exception as error:
                 self._log("reconciler.resync_failed", error)
             await anyio.sleep(RESYNC_SECONDS)

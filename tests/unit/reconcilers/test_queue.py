@@ -190,10 +190,30 @@ async def test_key_that_has_been_due_longest_is_taken_first():
 
 async def test_lost_wake_up_costs_one_resync(stage, monkeypatch):
     monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.001)
+    monkeypatch.setattr(queue_module, "RESTING_SECONDS", 0.001)
     reconciler = Scripted(stage.engine)
     async with running(reconciler):
         reconciler.wanted = ["forgotten"]
         await reconciler.looks.count("forgotten")
+
+
+async def test_who_wants_nothing_is_not_asked_again_until_the_journal_moves(stage, monkeypatch):
+    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.001)
+    reconciler = Scripted(stage.engine)
+    asked = Looks()
+
+    async def keys() -> Iterable[str]:
+        asked.note("keys")
+        return []
+
+    monkeypatch.setattr(reconciler, "keys", keys)
+    async with running(reconciler):
+        await asked.count("keys")
+        for times in range(2, 5):
+            await anyio.wait_all_tasks_blocked()
+            assert len(asked.looked) < times
+            await stage.spawn("a")
+            await asked.count("keys", times)
 
 
 async def test_fact_in_the_journal_wakes_its_key(stage):
@@ -225,6 +245,7 @@ class Stumbling(Scripted):
 @pytest.mark.parametrize("error", [Unavailable(why="no"), ValueError("a bug")])
 async def test_reconciler_outlives_a_time_in_which_it_cannot_look(stage, monkeypatch, caplog, error):
     monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.001)
+    monkeypatch.setattr(queue_module, "RESTING_SECONDS", 0.001)
     monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.001)
     reconciler = Stumbling(stage.engine, error)
     async with running(reconciler):

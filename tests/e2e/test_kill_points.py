@@ -20,6 +20,11 @@ agents:
     match: {text: You are unlucky}
     steps:
       - {say: "at last", status: 400, body: "not now", times: 1}
+  - name: curious
+    match: {text: You are curious}
+    steps:
+      - {call: {tool: read, arguments: {filePath: /etc/hosts}}}
+      - {say: "told no"}
   - name: all
     steps:
       - {say: "looked", call: {tool: bash, arguments: {command: "echo seen", description: "look"}}}
@@ -54,6 +59,11 @@ async def working(on: Stage, point: str) -> Ends:
 async def cutting(on: Stage, point: str) -> Ends:
     """It dies while it ends an agent whose time is up."""
     return await _dying(on, point, WORKER, {"role": "sleeper", "prompt": "Sleep.", "timeout_ms": 2000})
+
+
+async def refusing(on: Stage, point: str) -> Ends:
+    """It dies when it has answered what an agent asked for."""
+    return await _dying(on, point, WORKER, {**WORKER, "role": "curious"})
 
 
 async def starting(on: Stage, point: str) -> Ends:
@@ -99,6 +109,7 @@ async def _again(on: Stage, fleet: str) -> Ends:
 
 
 GOOD = [("done", "answered"), ("done", "at last")]
+REFUSED = [("done", "answered"), ("done", "told no")]
 CUT = [("done", "answered"), ("timed_out", "I sleep.")]
 WOKEN = [("done", "woken")]
 
@@ -109,6 +120,7 @@ CASES: dict[str, tuple[Case, Ends]] = {
     "run.fail:seen": (working, GOOD),
     "run.finish:answered": (working, GOOD),
     "run.end:reported": (working, GOOD),
+    "ask.deliver:replied": (refusing, REFUSED),
     "run.cut:aborted": (cutting, CUT),
     "run.cut:ended": (cutting, CUT),
     "server.stop:reported": (losing, WOKEN),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from muster.checkpoints import checkpoint
 from muster.commands import asks as ask_commands
 from muster.engine import Engine
 from muster.errors import Conflict
@@ -101,6 +102,7 @@ class AsksReconciler(Reconciler):
                     words=ask.words,
                 )
             )
+            checkpoint("ask.deliver:replied")
             with suppress(Conflict):
                 report = ask_commands.deliver if taken else ask_commands.withdraw
                 await self.engine.execute(report, SYSTEM, ask=ask.id)

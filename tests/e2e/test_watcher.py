@@ -112,6 +112,13 @@ def test_watcher_is_small(tmp_path: Path) -> None:
         assert on.watcher.memory_full_info().uss < 8 * 2**20
 
 
+def test_mcp_client_does_not_notice_a_hub_that_died(tmp_path: Path) -> None:
+    with machine(tmp_path) as on, mcp(on) as client:
+        client.hello()
+        on.hub.kill()
+        assert call(client, "ping")["ok"] is True
+
+
 # ── sleep ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -5,12 +5,13 @@ there is one writer. So the text is kept: a shape is a table, the columns that a
 Above this module: records, journal and requests, which know what they look for. It knows no record.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final  # Any: values of columns, and SQLAlchemy's statements
 
-from sqlalchemy import BindParameter, Connection, CursorResult, Table, bindparam, func, literal_column, select, text
+from sqlalchemy import BindParameter, Connection, Table, bindparam, func, literal_column, select, text
 from sqlalchemy.sql import ColumnElement
 
 from muster.store import dialects
@@ -44,10 +45,10 @@ class Statement:
     names: tuple[str, ...]
     binders: tuple[Converter | None, ...]
 
-    def run(self, connection: Connection, values: Sequence[object]) -> CursorResult[Any]:
+    def run(self, connection: Connection, values: Sequence[object]) -> sqlite3.Cursor:
         bound = zip(self.binders, values, strict=True)
         stored = tuple([value if bind is None else bind(value) for bind, value in bound])
-        return connection.exec_driver_sql(self.text, stored)
+        return dialects.execute(connection, self.text, stored)
 
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
@@ -70,21 +71,21 @@ def rows(
 
 def count(connection: Connection, table: Table, where: Where) -> int:
     shape, values = _read(where)
-    number: int = _drawn_sum(table, None, shape).run(connection, values).scalar_one()
+    number: int = _drawn_sum(table, None, shape).run(connection, values).fetchone()[0]
     return number
 
 
 def total(connection: Connection, table: Table, column: str, where: Where) -> int:
     """The sum of a column of whole numbers; 0 where there is no row."""
     shape, values = _read(where)
-    number: int = _drawn_sum(table, column, shape).run(connection, values).scalar_one()
+    number: int = _drawn_sum(table, column, shape).run(connection, values).fetchone()[0]
     return number
 
 
 def latest(connection: Connection, table: Table, column: str, where: Where) -> Any:
     """The greatest value of a column; None where there is none."""
     shape, values = _read(where)
-    found = _drawn_latest(table, column, shape).run(connection, values).scalar_one()
+    found = _drawn_latest(table, column, shape).run(connection, values).fetchone()[0]
     read = table.c[column].type.result_processor(dialects.DIALECT, None)
     return found if read is None else read(found)
 

@@ -118,8 +118,8 @@ wheel: .venv/.installed ## build the wheel and try it in an environment of its o
 demo: setup ## a fleet at work, without a key (MODEL=provider/model takes a real one)
 	@$(BIN)/muster rehearse three-scouts $(if $(MODEL),--model $(MODEL))
 
-bench: setup ## measure and print tables
-	@PYTHONPATH=tests $(BIN)/python -m bench
+bench: setup ## measure and print tables (PARTS="door calls" takes some of them only)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(PARTS)
 
 # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,19 +1,41 @@
-"""`make bench`: runs what is measured and prints the tables."""
+"""`make bench`: runs what is measured and prints the tables. `PARTS="door calls"` takes some of them only."""
+
+import sys
+from datetime import date
 
 import anyio
 
-from bench import agents, context
+from bench import agents, calls, context, door, idle
 
 SIZES = (1, 5, 10, 20)
+PARTS = ("context", "door", "calls", "idle", "agents")
 
 
-async def main() -> None:
-    print("## What an agent pays on every model call\n")
-    print(context.table())
-    print("\n## Agents in one directory, shared host server\n")
-    starts = [await agents.measure(size, warm=warm) for warm in (False, True) for size in SIZES]
-    print(agents.table(starts))
+async def main(parts: list[str]) -> None:
+    print(f"Printed on {date.today():%Y-%m-%d}, on {agents.machine()}.")
+    for part in parts or PARTS:
+        await _print(part)
+
+
+async def _print(part: str) -> None:
+    match part:
+        case "context":
+            print(f"\n## What an agent pays on every model call\n\n{context.table()}", flush=True)
+        case "door":
+            print(f"\n## The stdio door\n\n{await anyio.to_thread.run_sync(door.table)}", flush=True)
+        case "calls":
+            print(f"\n## Calls\n\n{await calls.table()}", flush=True)
+        case "idle":
+            print(f"\n## An idle hub\n\n{await idle.table()}", flush=True)
+        case "agents":
+            print(f"\n## Agents\n\n{agents.head()}", flush=True)
+            for apart in (False, True):
+                for size in SIZES:
+                    starts = [await agents.measure(size, way, apart=apart) for way in agents.Way]
+                    print(agents.row(starts), flush=True)
+        case _:
+            sys.exit(f"There is no part {part}. Parts: {', '.join(PARTS)}.")
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    anyio.run(main, sys.argv[1:])

@@ -1,93 +1,115 @@
-"""Agents in one directory: memory, and time until the last of them has reached the model."""
+"""Agents: memory, and time until they reach the model: in shared host servers, in one each, and without Muster."""
 
-import statistics
+import os
+import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import psutil
 
-from e2e.stage import Stage, stage
+from bench.calls import HELD
+from e2e.stage import OPENCODE, Stage, repository, stage
 
-HELD = """
-agents:
-  - name: all
-    steps:
-      - {say: done, hold: gate}
-"""
-WARM_UP = """
-agents:
-  - name: warm
-    match: {text: Warm up}
-    steps:
-      - say: warm
-  - name: all
-    steps:
-      - {say: done, hold: gate}
-"""
 MEBIBYTE = 1024 * 1024
+WITHIN_SECONDS = 180
 
-# 20 × `opencode run`, measured on 2 cores: all of them memory that nothing is shared of.
-RIVALS = {1: (433, 3.6), 5: (2102, 16.3), 10: (4161, 36.2), 20: (8017, 69.7)}
+
+class Way(StrEnum):
+    SHARED = "shared host servers"
+    ONE_EACH = "one process each"
+    ALONE = "`opencode run`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """`memory`: MiB (PSS) of everything of ours while all wait for the model.
+    """`memory`: MiB (PSS) of everything that was started while all wait for the model, the hub included.
 
-    `first`, `median`, `last`: seconds from the call of spawn_fleet to the agents' first model requests.
+    `first`, `last`: seconds from the wish to the agents' first model requests.
     """
 
     agents: int
-    state: str
+    apart: bool
+    way: Way
     first: float
-    median: float
     last: float
     memory: float
 
+    def __str__(self) -> str:
+        return f"{self.first:.1f} to {self.last:.1f} s, {self.memory:,.0f} MiB"
 
-async def measure(agents: int, *, warm: bool) -> Start:
-    """One fleet, on a hub and a home of their own."""
+
+async def measure(agents: int, way: Way, *, apart: bool) -> Start:
+    """From nothing running but the hub. `apart`: each in a directory of its own."""
+    settings = {"agents_per_server": 1} if way is Way.ONE_EACH else {}
     with tempfile.TemporaryDirectory() as folder:
-        async with stage(Path(folder), WARM_UP if warm else HELD) as on:
-            if warm:
-                await on.wait(await on.spawn({"role": "warm", "prompt": "Warm up."}))
-            return await _start(on, agents, "warm" if warm else "cold")
+        async with stage(Path(folder), HELD, serve=way is not Way.ALONE, **settings) as on:
+            projects = [repository(Path(folder) / f"project-{n}") for n in range(agents)] if apart else [on.project]
+            began = time.monotonic()
+            if way is Way.ALONE:
+                return await _run_alone(on, projects, agents, began)
+            await _spawn(on, projects, agents)
+            await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
+            ours = [*on.processes(), psutil.Process(on.hub.pid)]
+            return _start(on, ours, way, agents, began, apart=apart)
 
 
-async def _start(on: Stage, agents: int, state: str) -> Start:
-    before = len(on.rehearsal.requests)
-    began = time.monotonic()
-    fleet = await on.spawn(*({"role": f"agent {n}", "prompt": "Look around."} for n in range(agents)))
-    await on.rehearsal.held("gate", agents, within=180)
-    reached = sorted(request.at - began for request in on.rehearsal.requests[before:] if request.kind == "chat")
-    memory = _memory(on)
-    on.rehearsal.release("gate")
-    await on.wait(fleet)
-    return Start(
-        agents=agents,
-        state=state,
-        first=reached[0],
-        median=statistics.median(reached),
-        last=reached[-1],
-        memory=memory,
-    )
+async def _spawn(on: Stage, projects: Sequence[Path], agents: int) -> None:
+    """A fleet stands in one directory, so agents apart are a fleet each."""
+    each = agents // len(projects)
+    for project in projects:
+        wishes = [{"role": f"agent {n}", "prompt": "Look around."} for n in range(each)]
+        await on.call("fleet.spawn", agents=wishes, project=str(project))
 
 
-def _memory(on: Stage) -> float:
-    """Host servers, what they started, and the hub."""
-    processes = [*on.processes(), psutil.Process(on.hub.pid)]
-    return sum(process.memory_full_info().pss for process in processes) / MEBIBYTE
-
-
-def table(starts: list[Start]) -> str:
-    head = "| agents | server | first | median | last request | memory | `opencode run` × n: last, memory |"
-    rows = [head, "|---|---|---|---|---|---|---|"]
-    for start in starts:
-        memory, last = RIVALS.get(start.agents, (0, 0.0))
-        rows.append(
-            f"| {start.agents} | {start.state} | {start.first:.2f} s | {start.median:.2f} s | {start.last:.2f} s "
-            f"| {start.memory:.0f} MiB | {last} s, {memory} MiB |"
+async def _run_alone(on: Stage, projects: Sequence[Path], agents: int, began: float) -> Start:
+    places = [projects[n % len(projects)] for n in range(agents)]
+    running = [
+        subprocess.Popen(
+            [OPENCODE or "", "run", "Look around."],
+            cwd=place,
+            env=on.env | {"PWD": str(place)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    return "\n".join(rows)
+        for place in places
+    ]
+    try:
+        await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
+        parents = [psutil.Process(process.pid) for process in running]
+        ours = [one for parent in parents for one in (parent, *parent.children(recursive=True))]
+        return _start(on, ours, Way.ALONE, agents, began, apart=len(projects) > 1)
+    finally:
+        for process in running:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+
+
+def _start(
+    on: Stage, processes: Sequence[psutil.Process], way: Way, agents: int, began: float, *, apart: bool
+) -> Start:
+    reached = sorted(request.at - began for request in on.chats())
+    memory = sum(process.memory_full_info().pss for process in processes) / MEBIBYTE
+    return Start(agents=agents, apart=apart, way=way, first=reached[0], last=reached[-1], memory=memory)
+
+
+def row(starts: Sequence[Start]) -> str:
+    """The ways of the same agents, side by side."""
+    first = starts[0]
+    found = {start.way: str(start) for start in starts}
+    where = "one each" if first.apart else "one for all"
+    return f"| {first.agents} | {where} | {' | '.join(found.get(way, '') for way in Way)} |"
+
+
+def head() -> str:
+    return f"| agents | directory | {' | '.join(Way)} |\n|---|---|{'---|' * len(Way)}"
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {psutil.virtual_memory().total // MEBIBYTE:,} MiB"

@@ -39,7 +39,7 @@ def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding,
     One that a ceiling or its host server holds back, or whose moment has not come, holds up no other. One whose
     budget is used up is paused.
     """
-    places = Places(tx=tx, sharding=sharding, host=host)
+    places = Places(tx, sharding, host)
     queued = places.suspects_first(tx.select(Run, state=RunState.QUEUED))
     occupancy = Occupancy(tx.get(Agent, run.agent) for run in tx.select(Run, state=LIVE))
     admitted = 0

@@ -11,6 +11,7 @@ import pytest
 
 from e2e.programs import MUSTER, Machine, machine, until
 from e2e.test_stdio_door import SPAWN, call, mcp
+from muster import Hub
 
 SOON = {"MUSTER_CFG_HUB_IDLE_MINUTES": "0.02"}
 
@@ -159,6 +160,17 @@ def test_open_stream_and_work_keep_the_hub_awake(tmp_path: Path) -> None:
             subprocess.run([*MUSTER, "events", "--follow"], env=on.env, stdout=subprocess.DEVNULL, timeout=3)
         assert on.hub_json.get("pid") == pid
         until(lambda: asleep(on))
+
+
+def test_program_that_holds_a_hub_wakes_it_by_its_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with machine(tmp_path) as on:
+        on.muster("up", **SOON)
+        for name, value in on.env.items():
+            monkeypatch.setenv(name, value)
+        with Hub.find(on.home) as hub:
+            first = hub.ask("hub.status")
+            until(lambda: asleep(on))
+            assert hub.ask("hub.status") == first
 
 
 def test_down_takes_a_sleeping_hubs_word_back(tmp_path: Path) -> None:

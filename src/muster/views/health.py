@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from muster import __version__
-from muster.model.agent import Agent
+from muster.model.agent import Agent, Wanted
 from muster.model.ask import Ask, AskState
 from muster.model.facts import Condition
 from muster.model.fleet import Fleet
@@ -112,7 +112,7 @@ def _queue(tx: Reading) -> Part:
 
 def _fleets(tx: Reading) -> Part:
     running = {run.fleet for run in tx.select(Run, state=(RunState.QUEUED, *LIVE))}
-    paused = {agent.fleet for agent in tx.select(Agent, paused=SET)} - running
+    paused = {agent.fleet for agent in _paused(tx)} - running
     quiet = tx.count(Fleet) - len(running | paused)
     return _ok("fleets", f"{len(running)} running, {len(paused)} paused, {quiet} quiet")
 
@@ -120,10 +120,14 @@ def _fleets(tx: Reading) -> Part:
 def _person(tx: Reading) -> Part:
     """What goes on only when somebody says so."""
     asks = tx.count(Ask, state=AskState.WAITING)
-    paused = tx.select(Agent, paused=SET)
+    paused = _paused(tx)
     says = f"{asks} permissions or questions, {len(paused)} paused agents"
     steps = ["`muster answer`"] * bool(asks) + ["`muster resume`"] * bool(paused)
     return _warning("waits for you", says, f"{' and '.join(steps)}.") if steps else _ok("waits for you", "nothing")
+
+
+def _paused(tx: Reading) -> list[Agent]:
+    return tx.select(Agent, paused=SET, wanted=Wanted.RUNNING)
 
 
 def _ok(part: str, says: str) -> Part:

@@ -69,6 +69,9 @@ async def test_agent_that_waits_for_the_person_is_told_with_the_command(tmp_path
         said = ("warning", "0 permissions or questions, 1 paused agents", "`muster resume`.")
         assert await part(stage, "waits for you") == said
         assert (await part(stage, "fleets"))[1] == "0 running, 1 paused, 0 quiet"
+        await stage.call("fleet.cancel", fleet_id=fleet.id)
+        assert (await part(stage, "waits for you"))[1] == "nothing"
+        assert (await part(stage, "fleets"))[1] == "0 running, 0 paused, 1 quiet"
 
 
 async def test_answer_is_small(stage):

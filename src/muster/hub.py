@@ -236,6 +236,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -224,7 +224,7 @@ def read_object(raw: str | bytes) -> Json:
     """A JSON object as RFC 8259 has it: UTF-8, no name twice, no NaN; and no text that a store could not keep."""
     try:
         text = raw.decode() if isinstance(raw, bytes) else raw
-        given = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        given = DECODER.decode(text)
     except RecursionError:
         raise MalformedJson(why="it is nested too deeply") from None
     except ValueError as error:
@@ -262,3 +262,6 @@ def _refuse_letters(value: object, place: str) -> None:
         case list():
             for index, inner in enumerate(value):
                 _refuse_letters(inner, f"{place}[{index}]")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)  # loads would make one each time

@@ -50,7 +50,7 @@ class Readers:
             try:
                 return look(connection)
             finally:
-                connection.exec_driver_sql("ROLLBACK")
+                dialects.execute(connection, "ROLLBACK")
         except DBAPIError as error:
             raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
         finally:
@@ -194,6 +194,6 @@ def _migrate(connection: Connection) -> None:
         dialects.claim_file(connection)
         upgrade(connection)
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        dialects.execute(connection, "ROLLBACK")
         raise
-    connection.exec_driver_sql("COMMIT")
+    dialects.execute(connection, "COMMIT")

@@ -74,14 +74,14 @@ def blames_the_file(error: BaseException) -> bool:
 
 
 def begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    execute(connection, "BEGIN IMMEDIATE")
 
 
 def begin_reading(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    execute(connection, "BEGIN")
 
 
-def execute(connection: Connection, text: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+def execute(connection: Connection, text: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
     """By the driver itself: SQLAlchemy's result takes five times as long as the statement. Raises DBAPIError."""
     try:
         return _raw(connection).cursor().execute(text, values)
@@ -98,7 +98,7 @@ def abandon(connection: Connection) -> None:
     """Be in no transaction, whatever it takes: where ROLLBACK fails, the connection is made anew at its next use."""
     try:
         if in_transaction(connection):
-            connection.exec_driver_sql("ROLLBACK")
+            execute(connection, "ROLLBACK")
     except DBAPIError as error:
         connection.invalidate(error)
         connection.rollback()  # lets SQLAlchemy reconnect; it reaches no database

@@ -34,20 +34,20 @@ class _Job(Generic[T]):
 
     def run(self, connection: Connection) -> None:
         """Run in a savepoint. Raises only when the whole transaction is lost."""
-        connection.exec_driver_sql("SAVEPOINT job")
+        dialects.execute(connection, "SAVEPOINT job")
         try:
             result = self._work(connection)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
             self._take_back(connection, error)
         else:
-            connection.exec_driver_sql("RELEASE job")
+            dialects.execute(connection, "RELEASE job")
             self._answer = lambda: self.future.set_result(result)
 
     def _take_back(self, connection: Connection, error: BaseException) -> None:
         if not dialects.in_transaction(connection):
             raise error
-        connection.exec_driver_sql("ROLLBACK TO job")
-        connection.exec_driver_sql("RELEASE job")
+        dialects.execute(connection, "ROLLBACK TO job")
+        dialects.execute(connection, "RELEASE job")
         refusal = _translated(error)
         self._answer = lambda: self.future.set_exception(refusal)
 
@@ -118,7 +118,7 @@ class Writer:
             for job in group:
                 job.run(self._connection)
             head = journal.head(self._connection)
-            self._connection.exec_driver_sql("COMMIT")
+            dialects.execute(self._connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
             dialects.abandon(self._connection)
             self._tell_what_stands()

@@ -7,7 +7,6 @@ import hmac
 import os
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from muster.errors import KeyDamaged, Unauthenticated
@@ -71,7 +70,7 @@ class Keyring:
         return f"{subject}.{self._mac(subject)}"
 
     def _mac(self, subject: str) -> str:
-        return hmac.new(self._key, subject.encode(), sha256).hexdigest()
+        return hmac.digest(self._key, subject.encode(), "sha256").hex()
 
 
 def _make_key(file: Path) -> None:

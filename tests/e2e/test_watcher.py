@@ -12,6 +12,7 @@ import pytest
 from e2e.programs import MUSTER, Machine, machine, until
 from e2e.test_stdio_door import SPAWN, call, mcp
 from muster import Hub
+from muster.logs import LOG_BYTES
 
 SOON = {"MUSTER_CFG_HUB_IDLE_MINUTES": "0.02"}
 
@@ -180,6 +181,19 @@ def test_down_takes_a_sleeping_hubs_word_back(tmp_path: Path) -> None:
         on.muster("down")
         assert not (on.home / "hub.json").exists()
         assert on.muster("fleet", "list").code == 5
+
+
+def test_hub_bounds_the_logs_that_its_host_servers_write(tmp_path: Path) -> None:
+    with machine(tmp_path) as on:
+        log = on.home / "logs" / "srv_1.log"
+        log.parent.mkdir(parents=True)
+        with log.open("ab", buffering=0) as server:
+            server.write(b"x" * (LOG_BYTES + 1))
+            on.muster("up")
+            until(log.with_name("srv_1.log.1").exists)
+            until(lambda: log.stat().st_size == 0)
+            server.write(b"more")
+        assert log.read_bytes() == b"more"
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -19,9 +19,9 @@ MEANS = ("tokens", "turns", "seconds")
 )  # fmt: skip
 @json_option
 def resume(fleet_id: str | None, more: str | None, *, as_json: bool) -> int:
-    """Let a paused fleet go on where it stopped; every paused one, unless it is named.
+    """Let what is paused go on.
 
-    Exit code 1: something stays paused.
+    A fleet goes on where it stopped; every paused one, unless one is named. Exit code 1: something stays paused.
     """
     wish: Json = {} if fleet_id is None else {"fleet_id": fleet_id}
     if more is not None:

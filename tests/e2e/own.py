@@ -1,12 +1,10 @@
 """The person's own OpenCode with the bridge installed, as `muster init` leaves it: another process than Muster's."""
 
-import json
 import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,7 +12,6 @@ import anyio.to_thread
 import httpx2
 
 from e2e.stage import MUSTER, OPENCODE, Stage
-from muster.hosts.opencode.environment import BRIDGE
 
 LISTENING = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
 
@@ -56,21 +53,17 @@ class OwnOpenCode:
                 await anyio.sleep(0.1)
 
 
-def install_bridge(on: Stage) -> None:
-    """What `muster init` writes."""
-    options = {"hub_file": str(on.home / "hub.json"), "command": MUSTER}
-    config = Path(on.env["XDG_CONFIG_HOME"]) / "opencode"
-    config.mkdir(exist_ok=True)
-    (config / "opencode.json").write_text(json.dumps({"plugin": [[BRIDGE.as_uri(), options]]}))
+async def install_bridge(on: Stage) -> None:
+    await anyio.run_process([*MUSTER, "init"], env=on.env)
 
 
 @asynccontextmanager
-async def own_opencode(on: Stage) -> AsyncIterator[OwnOpenCode]:
+async def own_opencode(on: Stage, **environment: str) -> AsyncIterator[OwnOpenCode]:
     """Ended with the context, as a person closes a window; entered again it is the next one."""
     assert OPENCODE is not None
     log = on.folder / "own.log"
     begun = log.stat().st_size if log.exists() else 0
-    env = on.env | {"PWD": str(on.project)}
+    env = on.env | {"PWD": str(on.project)} | environment
     with log.open("ab") as output:
         process = subprocess.Popen(
             [OPENCODE, "serve", "--port", "0"], env=env, cwd=on.project, stdout=output, stderr=output

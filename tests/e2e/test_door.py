@@ -1,5 +1,6 @@
 """In the person's own OpenCode: the door, the toolkit once asked for, and the word at a fleet's first quiet."""
 
+import signal
 from pathlib import Path
 
 import anyio
@@ -7,10 +8,7 @@ import pytest
 
 from e2e.own import OwnOpenCode, install_bridge, own_opencode
 from e2e.stage import MUSTER, Stage, stage, wants_opencode
-from muster.config import Settings
-from muster.home import Home
-from muster.hub import leave_offer
-from muster.rehearsal import Request
+from muster.rehearsal import Kind, Request
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -75,7 +73,7 @@ async def started(own: OwnOpenCode, on: Stage, **manner: str) -> tuple[str, str]
 
 async def test_toolkit_comes_with_the_next_turn_and_the_first_quiet_is_told_once(tmp_path: Path) -> None:
     async with stage(tmp_path, SCENARIO) as on:
-        install_bridge(on)
+        await install_bridge(on)
         async with own_opencode(on) as own:
             session, fleet = await started(own, on, agent="plan")
             await quiet(on, fleet)
@@ -101,7 +99,7 @@ async def test_lead_that_waited_for_its_fleet_is_told_nothing_more(tmp_path: Pat
         'call: {tool: wait_fleet, arguments: {fleet_id: "${spawn_fleet.fleet_id}"}}\n      - say: All is seen.',
     )
     async with stage(tmp_path, waits) as on:
-        install_bridge(on)
+        await install_bridge(on)
         on.rehearsal.release("eyes")
         async with own_opencode(on) as own:
             session = await own.session()
@@ -114,7 +112,7 @@ async def test_lead_that_waited_for_its_fleet_is_told_nothing_more(tmp_path: Pat
 
 async def test_quiet_is_told_after_a_restart_of_everything_when_the_session_is_open_again(tmp_path: Path) -> None:
     async with stage(tmp_path, SCENARIO) as on:
-        install_bridge(on)
+        await install_bridge(on)
         async with own_opencode(on) as own:
             session, fleet = await started(own, on)
         await on.kill_hub()
@@ -132,8 +130,7 @@ async def test_quiet_is_told_after_a_restart_of_everything_when_the_session_is_o
 
 async def test_door_starts_the_hub_that_is_not_there_and_nothing_else_does(tmp_path: Path) -> None:
     async with stage(tmp_path, SCENARIO, serve=False) as on:
-        install_bridge(on)
-        leave_offer(Home(folder=on.home), Settings())
+        await install_bridge(on)
         async with own_opencode(on) as own:
             session = await own.session()
             await own.say(session, "Hello.")
@@ -166,7 +163,7 @@ agents:
       - say: "${{task}}"
     """
     async with stage(tmp_path, scenario) as on:
-        install_bridge(on)
+        await install_bridge(on)
         async with own_opencode(on) as own:
             session = await own.session()
             await own.say(session, "Please map this repository.")
@@ -182,10 +179,65 @@ agents:
 async def test_setting_always_offer_shows_the_toolkit_from_the_start(tmp_path: Path) -> None:
     plain = SCENARIO.replace("call: {tool: muster, arguments: {kind: fleet}}\n      - say: A moment.\n      - ", "", 1)
     async with stage(tmp_path, plain, always_offer="mesh") as on:
-        install_bridge(on)
+        await install_bridge(on)
         on.rehearsal.release("eyes")
         async with own_opencode(on) as own:
             session = await own.session()
             await own.say(session, "Please map this repository.")
             assert "is complete: 1 done" in (await own.idle(session, answers=2))[-1]
             assert shown(on.chats("lead")) == [True] * 3
+
+
+async def test_identity_and_fleets_are_known_after_a_compaction(tmp_path: Path) -> None:
+    scenario = f"""
+agents:
+  - name: scout
+    match: {{text: "Look at"}}
+    steps:
+      - call: {{tool: whoami, arguments: {{}}}}
+        usage: {{input: 199000, output: 10}}
+  - name: lead
+    match: {{text: "map this"}}
+    steps:
+      - call: {{tool: muster, arguments: {{kind: fleet}}}}
+      - say: A moment.
+      - call: {SPAWN}
+      - say: They are on their way.
+    then: {{say: Noted.}}
+  - name: after
+    steps: []
+    then: {{say: Going on.}}
+    """
+    async with stage(tmp_path, scenario) as on:
+        await install_bridge(on)
+        async with own_opencode(on) as own:
+            session, fleet = await started(own, on)
+            [result] = await on.wait(fleet)
+            await own.idle(session, answers=3)
+            model = {"providerID": "rehearsal", "modelID": "model"}
+            await own.http.post(f"/session/{session}/summarize", json=model)
+            await own.say(session, "What now?")
+            await own.idle(session, answers=4)
+
+            agents, leads = (r for r in on.rehearsal.requests if r.kind is Kind.SUMMARY)
+            you, yours = (
+                f"[muster] You are left ({result['agent_id']})",
+                f'[muster] Fleets you spawned: {fleet} "scouts"',
+            )
+            assert (you in agents.messages[-1].text, yours in leads.messages[-1].text) == (True, True)
+            systems = ["\n".join(m.text for m in r.messages if m.role == "system") for r in on.chats("after")]
+            assert [any(line in system for system in systems) for line in (you, yours)] == [True, True]
+            assert result["output"] == "Going on."
+
+
+async def test_hub_that_is_stuck_holds_up_no_chat(tmp_path: Path) -> None:
+    async with stage(tmp_path, SCENARIO) as on:
+        await install_bridge(on)
+        on.hub.send_signal(signal.SIGSTOP)
+        try:
+            async with own_opencode(on) as own:
+                session = await own.session()
+                await own.say(session, "Hello.")
+                assert await own.idle(session, answers=1) == ["Good day."]
+        finally:
+            on.hub.send_signal(signal.SIGCONT)

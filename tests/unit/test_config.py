@@ -43,6 +43,8 @@ def test_environment_comes_over_the_file_and_the_file_over_the_defaults(tmp_path
         ('on_ask = "Refuse"', "on_ask", ", line 1"),
         ("on_ask = true", "on_ask", ", line 1"),
         ("ask_timeout_seconds = 0", "ask_timeout_seconds", ", line 1"),
+        ('always_offer = "mesh"', "always_offer", ", line 1"),
+        ('always_offer = ["mush"]', "always_offer", ", line 1"),
         ("[port]\nnumber = 5", "port", ""),
         ("port = ", "the file", ""),
         ("port = 1\nport = 2", "the file", ""),
@@ -53,6 +55,13 @@ def test_wrong_setting_in_the_file_is_named_with_its_line(tmp_path, text, key, w
         settings(tmp_path, text)
     assert caught.value.facts["key"] == key
     assert caught.value.facts["where"] == f"{tmp_path / 'config.toml'}{where}"
+
+
+def test_list_of_words_comes_from_the_file_or_by_commas_from_the_environment(tmp_path):
+    assert settings(tmp_path, 'always_offer = ["mesh"]').always_offer == ("mesh",)
+    assert settings(tmp_path, MUSTER_CFG_ALWAYS_OFFER=" mesh ,").always_offer == ("mesh",)
+    with refused("bad_setting"):
+        settings(tmp_path, MUSTER_CFG_ALWAYS_OFFER="mesh, mush")
 
 
 @pytest.mark.parametrize("value", ["", "x", "4747 ", "4.5", "-1", "65536", "9" * 5000, "0x10", "true"])

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.budgets import enforce
-from muster.commands.endings import cut_agent
+from muster.commands.endings import announce_rest, cut_agent
 from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
@@ -118,6 +118,7 @@ def cancel(tx: Transaction, actor: Actor, agent_id: AgentId, reason: Reason | No
     agent = tx.get(Agent, agent_id)
     if agent.wanted is Wanted.RUNNING:
         cut_agent(tx, agent, reason)
+        announce_rest(tx, agent.fleet)
     return Cancelled(agent_id=agent.id)
 
 

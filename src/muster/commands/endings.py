@@ -44,6 +44,12 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
         announce(tx, tx.get(Fleet, run.fleet), status)
 
 
+def announce_rest(tx: Transaction, fleet: FleetId) -> None:
+    """Tell the lead of a fleet that is at rest: what was paused has no run left whose end would do it."""
+    if (status := status_of(tx, fleet)) not in (FleetStatus.RUNNING, FleetStatus.PAUSED):
+        announce(tx, tx.get(Fleet, fleet), status)
+
+
 def _settle_time(tx: Transaction, ended: Run) -> None:
     tx.save(tx.get(Agent, ended.agent).rest(ended))
     if not tx.count(Run, fleet=ended.fleet, state=RunState.WORKING):

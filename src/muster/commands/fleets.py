@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
-from muster.commands.endings import cut_agent
+from muster.commands.endings import announce_rest, cut_agent
 from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -155,6 +155,7 @@ def cancel(tx: Transaction, actor: Actor, fleet_id: FleetId, reason: Reason | No
         tx.record(event)
         for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING):
             cut_agent(tx, agent, reason)
+        announce_rest(tx, fleet.id)
     return Cancelled(fleet_id=fleet.id)
 
 

@@ -5,7 +5,7 @@ from muster.model.actor import Actor
 from muster.model.ids import NoticeId, SessionId
 from muster.model.lead import Lead
 from muster.model.notice import Notice, NoticeKind
-from muster.prompts.notices import opened
+from muster.prompts.notices import OPENED
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -27,7 +27,7 @@ def see(tx: Transaction, actor: Actor, session: SessionId, directory: str, bridg
 
 
 @command(by=System)
-def knock(tx: Transaction, actor: Actor, session: SessionId, kind: str, message: str, tools: list[str]) -> None:
+def knock(tx: Transaction, actor: Actor, session: SessionId, kind: str, message: str) -> None:
     """A lead asked for a toolkit: it is owed a turn that has it. Raises NotFound for a kind that there is not."""
     if kind not in KINDS:
         raise NotFound(kind="toolkit for a", id=kind, hint=f"There is: {', '.join(KINDS)}.")
@@ -38,7 +38,7 @@ def knock(tx: Transaction, actor: Actor, session: SessionId, kind: str, message:
         session=session,
         kind=NoticeKind.DOOR,
         after=message,
-        text=opened(tools),
+        text=OPENED,
         created_at=tx.now,
     )
     tx.add(notice)

@@ -23,9 +23,8 @@ class Word:
     error: str | None
 
 
-def opened(tools: Sequence[str]) -> str:
-    """The toolkit is there, in the turn that this begins."""
-    return f"[muster] Your tools are here now: {', '.join(tools)}. Go on with what you were asked."
+OPENED = "[muster] Your fleet tools are here now. Go on with what you were asked."
+"""The toolkit is there, in the turn that this begins."""
 
 
 def digest(fleet: Fleet, status: FleetStatus, why: str | None, words: Sequence[Word]) -> str:

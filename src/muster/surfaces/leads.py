@@ -48,7 +48,6 @@ class LeadDoor:
             session=message.session,
             kind=message.kind,
             message=message.message,
-            tools=tools,
         )
         return JSONResponse({"tools": tools})
 

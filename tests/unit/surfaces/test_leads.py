@@ -111,7 +111,7 @@ async def test_door_gives_the_toolkit_and_owes_the_turn_that_has_it(operator, st
     assert (await knock(operator)).json()["tools"] == tools
     [notice], more = await owed(operator)
     assert (notice["kind"], notice["after"], notice["directory"], more) == ("door", "msg_1", "/work", True)
-    assert "spawn_fleet" in notice["text"]
+    assert notice["text"].startswith("[muster] ")
 
 
 async def test_door_refuses_by_name_what_there_is_not_yet(operator, stage):

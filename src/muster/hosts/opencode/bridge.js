@@ -74,6 +74,7 @@ async function send(options, path, body, signal) {
       timeout: false,
     })
   } catch (error) {
+    if (signal?.aborted && signal.reason?.name !== "TimeoutError") throw error
     throw new HubAway(String(error?.message ?? error), error?.code === "ConnectionRefused")
   }
 }
@@ -123,13 +124,15 @@ const tool = (definition, ask) => ({
 
 const rules = (permission) => (typeof permission === "string" ? { "*": permission } : (permission ?? {}))
 
-// Hidden from every session but those that a rule of their own lets in. What the person's rules say of a tool stands,
-// and an agent whose own rules begin with a `*` would see it again, so it is told too.
+// Hidden from every session but those that a rule of their own lets in: returns which. What the person's rules say of a
+// tool stands, and an agent whose own rules begin with a `*` would see it again, so it is told too.
 function hide(config, names) {
   const without = (own) => ({ ...own, ...Object.fromEntries(names.filter((name) => !(name in own)).map((name) => [name, "deny"])) })
-  config.permission = without(rules(config.permission))
+  const own = rules(config.permission)
+  config.permission = without(own)
   for (const agent of Object.values(config.agent ?? {}))
     if (agent && "*" in rules(agent.permission)) agent.permission = without(rules(agent.permission))
+  return names.filter((name) => !(name in own))
 }
 
 // OpenCode takes every argument of a plugin's tool for required.
@@ -203,7 +206,7 @@ async function inHostServer(options, client, directory) {
   const ask = (definition) => (args, ctx) => memberCall(options, client, definition, args, ctx)
   return {
     tool: Object.fromEntries([...definitions].map(([name, definition]) => [name, tool(definition, ask(definition))])),
-    config: async (config) => hide(config, [...definitions.keys()]),
+    config: async (config) => void hide(config, [...definitions.keys()]),
     "tool.definition": async ({ toolID }, output) => describe(definitions.get(toolID), output),
     "tool.execute.before": ({ sessionID }) => hold(options, client, sessionID),
     "experimental.chat.system.transform": async ({ sessionID }, output) => {
@@ -233,17 +236,21 @@ async function inHostServer(options, client, directory) {
 
 // ── in the person's own OpenCode ─────────────────────────────────────────────────────────────────
 
-// As a person would type it; one at a time. A hub that somebody else starts meanwhile is as good.
+// As a person would type it. A hub that somebody else starts meanwhile is as good.
+async function up(options) {
+  const env = { ...process.env, MUSTER_HOME: named(options.hub_file, "").slice(0, -1) }
+  const child = Bun.spawn([...options.command, "up"], { env, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
+  const ended = await Promise.race([child.exited, pause(START_MS).then(() => undefined)])
+  if (ended === 0 || ended === 4) return
+  throw new Error(ended === undefined ? "It took too long." : (await new Response(child.stderr).text()).trim().slice(-600))
+}
+
+// One start at a time, however many calls want it.
 async function start(options) {
-  starting ??= (async () => {
-    const env = { ...process.env, MUSTER_HOME: named(options.hub_file, "").slice(0, -1) }
-    const child = Bun.spawn([...options.command, "up", "--json"], { env, stdin: "ignore", stdout: "ignore", stderr: "pipe" })
-    const ended = await Promise.race([child.exited, pause(START_MS).then(() => undefined)])
-    if (ended === 0 || ended === 4) return
-    const said = ended === undefined ? "" : await new Response(child.stderr).text()
-    throw new Error(`Muster's hub did not start. ${said.trim().slice(-600)} Run \`muster doctor\` in a shell.`)
-  })().finally(() => (starting = undefined))
-  await starting
+  starting ??= up(options).finally(() => (starting = undefined))
+  await starting.catch((error) => {
+    throw new Error(`Muster's hub did not start. ${error.message} Ask the user to run \`muster doctor\` in a shell.`)
+  })
 }
 
 // A hub that is not there is started; one that goes away under a call was ended by somebody, so it is only waited for.
@@ -296,23 +303,25 @@ function ownManner(messages) {
   return { agent, model: { providerID: model.providerID, modelID: model.modelID }, variant: model.variant ?? variant }
 }
 
-// One look at one notice: told means that it was read back. What cannot be done now is done at the next look.
+// One look at one notice: told means that it was read back. What cannot be done now is done at the next look. True: the
+// session has been prompted.
 async function tell(options, client, notice, names) {
   const place = { directory: notice.directory }
   const at = { path: { id: notice.session }, query: place }
   const end = (ending) => post(options, "/bridge/told", { notice: notice.notice, ending }, AbortSignal.timeout(HELLO_MS))
+  const now = (await client.session.status({ query: place })).data
+  if (!now || (now[notice.session]?.type ?? "idle") !== "idle") return
   const read = await client.session.messages({ ...at, query: { ...place, limit: MESSAGES_LOOKED_AT } })
   if (read.response?.status === 404) return end("lost")
   const messages = read.data
   const id = `msg_${notice.notice}`
   if (!messages?.length) return
   if (messages.some(({ info }) => info.id === id)) return end("told")
-  const now = (await client.session.status({ query: place })).data?.[notice.session]?.type ?? "idle"
-  if (now !== "idle") return
   if (notice.kind === "door") await admit(client, notice.session, notice.directory, names)
   if (isKnown(notice, messages)) return end("known")
   const parts = [{ id: `prt_${notice.notice}`, type: "text", text: notice.text }]
   await client.session.promptAsync({ ...at, body: { messageID: id, ...ownManner(messages), parts } })
+  return true
 }
 
 // Asks the hub for notices while some may come, and not a moment longer: an OpenCode that leads nothing is silent.
@@ -325,7 +334,11 @@ async function watch(options, client, names) {
       wanted = false
       told = await within(NOTICES_MS, options, query("/bridge/notices", { bridge: BRIDGE }))
       if (!told) wanted = true
-      for (const notice of told?.notices ?? []) await tell(options, client, notice, names).catch(() => undefined)
+      const prompted = new Set()
+      for (const notice of told?.notices ?? []) {
+        if (prompted.has(notice.session)) continue
+        if ((await tell(options, client, notice, names).catch(() => undefined)) === true) prompted.add(notice.session)
+      }
       if (!told || told.notices.length) await pause(told ? LOOK_MS : AWAY_MS)
     }
   } finally {
@@ -337,8 +350,9 @@ async function inOwnOpenCode(options, client, directory) {
   const offer = await Bun.file(named(options.hub_file, "offer.json")).json().catch(() => undefined)
   if (!Array.isArray(offer?.tools)) return {}
   const definitions = new Map([offer.door, ...offer.tools].map((definition) => [definition.name, definition]))
-  const names = offer.tools.map(({ name }) => name)
-  const look = () => void watch(options, client, names)
+  const names = offer.tools.map(({ name }) => name).filter((name) => !offer.always?.includes(name))
+  const hidden = []
+  const look = () => void watch(options, client, hidden)
   const call = (definition) => async (args, ctx) => {
     await requireLead(client, ctx)
     return leadCall(options, "/bridge/call", request(definition, args, ctx), ctx.abort).finally(look)
@@ -347,16 +361,16 @@ async function inOwnOpenCode(options, client, directory) {
     await requireLead(client, ctx)
     const told = await leadCall(options, "/bridge/knock", { ...request(offer.door, {}, ctx), kind: String(args.kind) }, ctx.abort)
     if (!told.tools.every((name) => definitions.has(name))) throw new Error("Muster was changed since this OpenCode started. Ask the user to start OpenCode again.")
-    await admit(client, ctx.sessionID, ctx.directory, told.tools)
+    await admit(client, ctx.sessionID, ctx.directory, hidden)
     look()
-    return { title: "Muster", output: `Your next turn begins by itself and has ${told.tools.join(", ")}. End this one now, in a few words.` }
+    return { title: "Muster", output: "Your next turn begins by itself and has the tools. End this one now, in a few words." }
   }
   return {
     tool: {
       [offer.door.name]: tool(offer.door, knock),
       ...Object.fromEntries(offer.tools.map((definition) => [definition.name, tool(definition, call(definition))])),
     },
-    config: async (config) => hide(config, names.filter((name) => !offer.always?.includes(name))),
+    config: async (config) => void hidden.push(...hide(config, names)),
     "tool.definition": async ({ toolID }, output) => describe(definitions.get(toolID), output),
     "experimental.chat.system.transform": async ({ sessionID }, output) => {
       const told = await standing(options, sessionID, directory)

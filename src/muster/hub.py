@@ -209,6 +209,20 @@ async def _stop_servers(engine: Engine, connections: Connections) -> None:
 
 
 class _WebServer(uvicorn.Server):
+    """Uvicorn, which looks ten times a second whether it is to end; this one is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = anyio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._ending.wait()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ending.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the hub's own affair: it stops more than the web."""
@@ -236,6 +250,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
@@ -244,7 +259,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
         tasks.start_soon(partial(server.serve, sockets=sockets))
         await answering.wait()
         yield app
-        server.should_exit = True
+        server.end()
 
 
 def _server_wish(home: Home, keyring: Keyring, server: Server) -> ServerWish:

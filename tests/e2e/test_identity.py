@@ -1,10 +1,12 @@
 """Who an agent is: its tools are there, its identity is bound to it, and it cannot be another."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from e2e import forgery
 from e2e.stage import stage, wants_opencode
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
@@ -77,3 +79,79 @@ async def test_an_agents_shell_names_the_agent_and_holds_no_secret_of_the_hub(tm
         assert not told.get("OPENCODE_SERVER_PASSWORD")
         assert operator not in seen
         assert json.loads(result["output"])["agent_id"] == result["agent_id"]
+
+
+async def test_agents_shell_cannot_speak_to_its_host_server(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: victim
+        match: {text: Be quiet}
+        steps:
+          - {say: "untouched", hold: victim}
+      - name: attacker
+        match: {text: Attack}
+        steps:
+          - {call: {tool: whoami, arguments: {}}, hold: attack}
+          - call: {tool: fleet_status, arguments: {fleet_id: "${whoami.fleet_id}", full: true}}
+          - call:
+              tool: bash
+              arguments:
+                command: "python3 forgery.py ${fleet_status.agents[0].session_id}"
+                description: forge
+          - say: "${bash}"
+    """
+    async with stage(tmp_path, scenario) as on:
+        shutil.copy(Path(forgery.__file__), on.project)
+        fleet = await on.spawn({"role": "victim", "prompt": "Be quiet."}, {"role": "attacker", "prompt": "Attack."})
+        await on.rehearsal.held("victim")
+        await on.rehearsal.held("attack")
+        on.rehearsal.release("attack")
+        await on.until(fleet, attacker="done")
+        on.rehearsal.release("victim")
+        victim, attacker = await on.wait(fleet)
+
+        told = json.loads(attacker["output"])
+        (server,) = (await on.call("hub.status"))["servers"]
+        assert told["pid"] == server["pid"]
+        assert {code for codes in told["codes"].values() for code in codes} == {401}, told
+        assert (victim["status"], victim["output"]) == ("done", "untouched")
+        lines = (await on.call("agent.log", agent_id=victim["agent_id"]))["lines"]
+        assert [line["role"] for line in lines] == ["user", "user", "assistant"]  # preamble, prompt, answer
+
+
+async def test_agent_can_neither_read_nor_answer_what_waits_for_the_operator(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: all
+        steps:
+          - call: {tool: bash, arguments: {command: "muster answer; echo $?", description: "list"}}
+          - call: {tool: bash, arguments: {command: "muster answer ask_0 --allow; echo $?", description: "allow"}}
+          - say: "done"
+    """
+    async with stage(tmp_path, scenario, on_ask="operator") as on:
+        await on.wait(await on.spawn(agent("greedy")))
+
+        told = [message.text for message in on.chats()[-1].messages if message.role == "tool"]
+        assert [text.split()[-1] for text in told] == ["3", "3"]
+        assert all("is not for agent callers" in text for text in told)
+
+
+async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_of_the_hubs(tmp_path: Path) -> None:
+    """The known boundary: whoever runs as the user can read what the user's processes were started with."""
+    scenario = """
+    agents:
+      - name: all
+        steps:
+          - call: {tool: bash, arguments: {command: "tr '\\\\0' '\\\\n' < /proc/$PPID/environ", description: "look"}}
+          - say: "${bash}"
+    """
+    async with stage(tmp_path, scenario) as on:
+        (result,) = await on.wait(await on.spawn(agent("reader")))
+
+        read = result["output"]
+        names = {line.partition("=")[0] for line in read.splitlines() if "=" in line}
+        operator = json.loads((on.home / "hub.json").read_text())["token"]
+        assert "OPENCODE_SERVER_PASSWORD" in names
+        assert {name for name in names if name.startswith("MUSTER_")} <= {"MUSTER_SERVER", "MUSTER_STATE"}
+        assert operator not in read
+        assert operator.rpartition(".")[2] not in read

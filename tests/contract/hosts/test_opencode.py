@@ -125,6 +125,21 @@ async def test_server_has_its_own_files_and_no_open_door(tmp_path):
             assert (await http.get("/session")).status_code == httpx2.codes.UNAUTHORIZED
 
 
+async def test_session_grants_its_own_tools_and_nothing_else(tmp_path, directory):
+    """A session's `allow` would come over the user's own `deny`."""
+    async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
+        wish = replace(session_wish(directory), tools=("whoami", "fleet_status"))
+        session = await served.connection.open_session(wish)
+        url, headers = f"http://127.0.0.1:{served.process.port}", {"x-opencode-directory": wish.directory}
+        async with httpx2.AsyncClient(base_url=url, auth=("opencode", served.wish.password), headers=headers) as http:
+            told = (await http.get(f"/session/{session}")).json()
+    assert [(rule["permission"], rule["pattern"]) for rule in told["permission"] if rule["action"] == "allow"] == [
+        ("whoami", "*"),
+        ("fleet_status", "*"),
+    ]
+    assert {rule["action"] for rule in told["permission"]} <= {"allow", "deny"}
+
+
 async def test_another_password_is_not_the_server_that_was_started(tmp_path):
     async with opencode_stage(tmp_path / "home") as stage, serving(stage, tmp_path / "server") as served:
         stranger = stage.host.connect(replace(served.wish, password="another"), served.process)

@@ -125,7 +125,7 @@ async def test_an_agent_that_kills_its_host_server_is_quarantined_and_its_neighb
     async with stage(tmp_path, KILLER) as on:
         on.rehearsal.release("gate")
         fleet = await on.spawn(agent("one"), agent("killer"), agent("two"))
-        one, killer, two = await on.wait(fleet)
+        one, killer, two = await on.wait(fleet, seconds=100)  # five starts of OpenCode
 
         assert [(result["status"], result["output"]) for result in (one, two)] == [("done", "answered")] * 2
         assert (killer["status"], killer["error"].startswith("Quarantined")) == ("failed", True)

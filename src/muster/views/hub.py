@@ -24,7 +24,10 @@ class Pong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRow:
-    """`swollen_mib`: the memory at which it was closed to new runs; it is replaced once nothing runs on it."""
+    """`swollen_mib`: the memory at which it was closed to new runs; it is replaced once nothing runs on it.
+
+    `shocks`: how often in a row it died under several agents; until one has proved harmless it lets in one at a time.
+    """
 
     server_id: ServerId
     host: str
@@ -33,6 +36,7 @@ class ServerRow:
     pid: int | None
     agents: int
     swollen_mib: int | None
+    shocks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,4 +101,5 @@ def _row(tx: Reading, server: Server) -> ServerRow:
         pid=server.pid,
         agents=tx.count(Run, server=server.id, state=LIVE),
         swollen_mib=server.swollen_mib,
+        shocks=server.shocks,
     )

@@ -103,6 +103,7 @@ async def test_after_a_death_under_several_agents_one_goes_on_alone_and_the_othe
         await crash(stage, clock, *spawned["agent_ids"])
         await stage.until("turn.sent", agent=spawned["agent_ids"][0], sends=2)
         assert len(await stage.events("turn.sent")) == 4
+        assert [row["shocks"] for row in (await stage.call("hub.status"))["servers"]] == [1]
         clock.advance(minutes=1)
         await cast.until(lambda: cast.held == 3)
         cast.gate.set()

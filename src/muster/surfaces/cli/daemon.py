@@ -111,9 +111,12 @@ def _status_text(answer: Json, address: Address) -> str:
 
 
 def _server_row(server: Json) -> list[object]:
-    """One that holds too much memory takes nobody in any more, which explains what waits."""
-    swollen = server["swollen_mib"]
-    state = server["state"] if swollen is None else f"drained at {swollen} MiB"
+    """What a server takes nobody in for, or only one at a time, explains why agents wait."""
+    state = server["state"]
+    if server["swollen_mib"] is not None:
+        state = f"drained at {server['swollen_mib']} MiB"
+    elif server["shocks"]:
+        state = f"{state}, watched"
     return [server["server_id"], server["host"], server["version"], state, server["pid"], server["agents"]]
 
 

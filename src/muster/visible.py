@@ -11,7 +11,9 @@ def visible(text: str, limit: int | None = 200, *, keep: str = "") -> str:
 
     `keep=WHOLE, limit=None` leaves a whole text its lines.
     """
-    shown = "".join(_escaped(letter) if _is_hidden(letter, keep) else letter for letter in text[:limit])
+    shown = text[:limit]
+    if not shown.isprintable():  # nearly every text is; none of its letters is hidden then
+        shown = "".join(_escaped(letter) if _is_hidden(letter, keep) else letter for letter in shown)
     return shown if limit is None or len(text) <= limit else f"{shown}…"
 
 

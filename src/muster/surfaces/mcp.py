@@ -15,6 +15,7 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import SERVER_INFO_META_KEY
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -50,6 +51,7 @@ class McpDoor:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
+        self._stamp = {SERVER_INFO_META_KEY: server.server_info_stamp}
         self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=BODY_BYTES)
         self.route = Route("/mcp", self)
 
@@ -64,10 +66,10 @@ class McpDoor:
         request = Request(scope, receive)
         if may_be_plain(request):
             raw = await body(request)
-            call = read_plain(raw)
+            call = read_plain(request.headers, raw)
             if call is not None and self._is_answered_at_once(request, call.name):
                 answer, is_error = await self._answer(request, call.name, call.arguments)
-                told = call.answered(answer, is_error=is_error)
+                told = call.answered(answer, self._stamp, is_error=is_error)
                 await Response(told, media_type="application/json")(scope, receive, send)
                 return
             receive = replayed(raw, receive)

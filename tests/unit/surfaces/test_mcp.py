@@ -237,6 +237,15 @@ async def test_call_that_the_door_sends_again_is_done_once(operator, stage):
 MCP_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
 
 
+OWN_WORDS = {
+    "2025-11-25": {},
+    "2026-07-28": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -250,15 +259,18 @@ MCP_HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-ve
     ],
 )
 async def test_call_that_goes_past_the_library_is_answered_as_the_library_would(operator, name, arguments):
-    params = {"name": name, "arguments": arguments}
-    results = []
-    for given in (params, params | {"_meta": {"progressToken": 1}}):  # the second is the library's
-        call = {"jsonrpc": "2.0", "id": "é", "method": "tools/call", "params": given}
-        answer = await operator.post("/mcp", json=call, headers=MCP_HEADERS)
-        results.append(json.loads(answer.text.partition("data: ")[2] or answer.text))
-    plain, whole = results
-    whole["result"].pop("resultType", None)
-    assert plain == whole
+    for version, own in OWN_WORDS.items():
+        answers = []
+        for more in ({}, {"progressToken": 1}):  # the second is the library's
+            params = {"name": name, "arguments": arguments} | ({"_meta": own | more} if own | more else {})
+            call = {"jsonrpc": "2.0", "id": "é", "method": "tools/call", "params": params}
+            routed = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": name}
+            answer = await operator.post("/mcp", json=call, headers=MCP_HEADERS | routed)
+            answers.append(json.loads(answer.text.partition("data: ")[2] or answer.text))
+        plain, whole = answers
+        if not own:
+            whole["result"].pop("resultType", None)  # of which a peer of 2025 knows nothing
+        assert plain == whole
 
 
 @pytest.mark.parametrize(

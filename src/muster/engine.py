@@ -62,10 +62,18 @@ class Engine:
 
     async def watch(self, after: int, *, fleet: str | None = None, agent: str | None = None) -> AsyncIterator[Entry]:
         """Every fact after a cursor, for ever, as it happens."""
+        async for page in self.pages(after, fleet=fleet, agent=agent):
+            for entry in page:
+                yield entry
+
+    async def pages(
+        self, after: int, *, fleet: str | None = None, agent: str | None = None
+    ) -> AsyncIterator[list[Entry]]:
+        """The same, as many at once as there are."""
         while True:
             entries, after = await self._database.facts_after(after, fleet=fleet, agent=agent)
-            for entry in entries:
-                yield entry
+            if entries:
+                yield entries
             await self._database.watch.beyond(after)
 
     def close(self) -> None:

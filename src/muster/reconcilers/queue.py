@@ -18,6 +18,7 @@ from muster.model.event import Entry
 
 log = logging.getLogger(__name__)
 
+SUBJECTS = ("run", "server", "ask")  # what a fact is about, beside its fleet and its agent
 RESYNC_SECONDS = 1.0  # what a lost wake-up costs
 RESTING_SECONDS = 15.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.25, 5.0
@@ -105,10 +106,11 @@ class Reconciler(ABC):
         """Survives a journal that cannot be read for a while; what it misses then, the resync finds."""
         while True:
             try:
-                async for entry in self.engine.watch(head):
-                    head = entry.cursor
-                    for key in await self.concerned(entry):
-                        self.queue.add(key)
+                async for page in self.engine.pages(head):
+                    for entry in _one_of_each(page):
+                        for key in await self.concerned(entry):
+                            self.queue.add(key)
+                    head = page[-1].cursor
             except Exception as error:
                 self._log("reconciler.follow_failed", error)
                 await anyio.sleep(FIRST_BACKOFF)
@@ -155,3 +157,11 @@ class Reconciler(ABC):
         told = "".join(f" {name}={value}" for name, value in facts.items())
         level = logging.WARNING if expected else logging.ERROR
         log.log(level, "%s reconciler=%s%s error=%s", event, type(self).__name__, told, error, exc_info=not expected)
+
+
+def _one_of_each(page: Iterable[Entry]) -> Iterable[Entry]:
+    """Facts of one name about the same things move the same keys: the last of them stands for all."""
+    return {
+        (entry.name, entry.fleet, entry.agent, *(entry.body.get(subject) for subject in SUBJECTS)): entry
+        for entry in page
+    }.values()

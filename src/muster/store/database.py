@@ -76,7 +76,7 @@ class Database:
         def job(connection: Connection) -> T:
             return work(Transaction(connection, actor, self._clock(), facts))
 
-        return await asyncio.wrap_future(self._writer.submit(job))
+        return await self._writer.submit(job)
 
     async def read(self, actor: Actor, work: Callable[[Reading], T], facts: object = None) -> T:
         """Run a job on a read-only connection, off the event loop, in one consistent snapshot."""
@@ -120,7 +120,7 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
         readers = Readers(connections)
         stack.callback(readers.close)
         watch = journal.Watch(head)
-        writer = Writer(connection, _waker(watch))
+        writer = Writer(connection, watch.grow)
         writer.start()
         stack.callback(writer.close)
         yield Database(writer, readers, watch, clock)
@@ -132,15 +132,6 @@ def check_database(path: Path) -> None:
         _refuse_unfit(path)
     except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
         raise _refusal(path, error) from error
-
-
-def _waker(watch: journal.Watch) -> Callable[[int], None]:
-    loop = asyncio.get_running_loop()
-
-    def wake(head: int) -> None:
-        loop.call_soon_threadsafe(watch.grow, head)
-
-    return wake
 
 
 def _prepare(path: Path) -> None:

@@ -6,10 +6,10 @@ all of them. A job that raises takes back its own savepoint and nobody else's. W
 is not on the disk.
 """
 
+import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar  # Any: jobs of one group return different types
 
@@ -26,9 +26,8 @@ MAX_GROUP = 256
 class _Job(Generic[T]):
     """One job, and what came of it, held back until the commit."""
 
-    def __init__(self, work: Callable[[Connection], T]) -> None:
-        self.future: Future[T] = Future()
-        self.future.set_running_or_notify_cancel()  # a caller that gives up cannot take the job back
+    def __init__(self, work: Callable[[Connection], T], future: "asyncio.Future[T]") -> None:
+        self.future = future  # a caller that gives up ends it, and does not take the job back
         self._work = work
         self._answer: Callable[[], None] = lambda: None
 
@@ -51,22 +50,25 @@ class _Job(Generic[T]):
         refusal = _translated(error)
         self._answer = lambda: self.future.set_exception(refusal)
 
-    def answer(self) -> None:
-        self._answer()
-
     def refuse(self, error: BaseException) -> None:
-        self.future.set_exception(error)
+        self._answer = lambda: self.future.set_exception(error)
+
+    def answer(self) -> None:
+        """In the caller's loop."""
+        if not self.future.done():
+            self._answer()
 
 
 class Writer:
-    """Runs jobs one after another.
+    """Runs jobs one after another. Made in the loop of those who submit them, and answers there.
 
-    `committed` is called, in the writer's thread, with the journal's head after each group.
+    `committed` is called with the journal's head after each group, before those who wait for the group are answered.
     """
 
     def __init__(self, connection: Connection, committed: Callable[[int], None]) -> None:
         self._connection = connection
         self._committed = committed
+        self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -75,9 +77,9 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], T]) -> "Future[T]":
+    def submit(self, work: Callable[[Connection], T]) -> "asyncio.Future[T]":
         """The future answers after the commit. Raises Unavailable once the writer is closed."""
-        job = _Job(work)
+        job = _Job(work, self._loop.create_future())
         with self._closing:
             if self._closed:
                 raise Unavailable(why="The hub is shutting down.")
@@ -111,8 +113,7 @@ class Writer:
             group.append(job)
         return group, False
 
-    def _commit(self, group: Iterable[_Job[Any]]) -> None:
-        group = list(group)
+    def _commit(self, group: Sequence[_Job[Any]]) -> None:
         try:
             dialects.begin(self._connection)
             for job in group:
@@ -121,23 +122,28 @@ class Writer:
             dialects.execute(self._connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
             dialects.abandon(self._connection)
-            self._tell_what_stands()
+            head = self._what_stands()
             refusal = _translated(error)
             for job in group:
                 job.refuse(refusal)
-        else:
-            self._committed(head)  # first: whoever hears "ok" finds the journal's head where it belongs
-            for job in group:
-                job.answer()
+        self._loop.call_soon_threadsafe(self._tell, head, group)  # once for all: each call wakes the loop
 
-    def _tell_what_stands(self) -> None:
+    def _tell(self, head: int, group: Sequence[_Job[Any]]) -> None:
+        self._committed(head)  # first: whoever hears "ok" finds the journal's head where it belongs
+        for job in group:
+            job.answer()
+
+    def _what_stands(self) -> int:
         """A COMMIT that is reported as failed may have taken place: whoever waits for its facts must hear of them."""
         with suppress(DBAPIError):
-            self._committed(journal.head(self._connection))
+            return journal.head(self._connection)
+        return 0
 
 
 def _translated(error: BaseException) -> BaseException:
     """The database's own errors become ours here; everything else is what the job meant to say."""
     if isinstance(error, DBAPIError) and not isinstance(error, MusterError):
         return Unavailable(why=f"The store could not be written: {error.orig}.")
+    if isinstance(error, StopIteration):
+        return RuntimeError("a job raised StopIteration")  # which no future takes
     return error

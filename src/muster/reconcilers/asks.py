@@ -4,14 +4,15 @@ What a host server's sessions stand still for is written down first, answered in
 by the end of its time), and told to the host then. Told twice it does no harm, so a crash on any line costs a look.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from muster.checkpoints import checkpoint
 from muster.commands import asks as ask_commands
 from muster.engine import Engine
-from muster.errors import Conflict
+from muster.errors import Conflict, HostAway, HostFailed
 from muster.hosts.contract import Connection, ReplyWish
 from muster.model.actor import SYSTEM
 from muster.model.ask import Answer, Ask, AskState, HostAsk, OnAsk
@@ -22,6 +23,8 @@ from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
 from muster.views import asks as ask_views
 from muster.views.asks import Desk
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0  # how often a host server is asked when no hint comes
 
@@ -63,10 +66,11 @@ class AsksReconciler(Reconciler):
         await self._deliver(desk, connection)
         return self._next_look(desk.asks)
 
-    async def _note(self, desk: Desk, told: Sequence[HostAsk]) -> None:
+    async def _note(self, desk: Desk, told: Mapping[str, Sequence[HostAsk]]) -> None:
         """Write down what is new, what has run out of time, and what nobody waits for any more."""
         runs = {asker.session: asker.run for asker in desk.askers}
-        for ask in told:
+        asks = [ask for of_directory in told.values() for ask in of_directory]
+        for ask in asks:
             if ask.session in runs:
                 await self.engine.execute(
                     ask_commands.ask,
@@ -76,9 +80,10 @@ class AsksReconciler(Reconciler):
                     policy=self._policy,
                     timeout=self._timeout,
                 )
-        standing = {ask.id for ask in told}
+        standing = {ask.id for ask in asks}
+        read = {asker.agent for asker in desk.askers if asker.directory in told}
         for waiting in desk.asks:
-            if waiting.state is AskState.WAITING:
+            if waiting.state is AskState.WAITING and waiting.agent in read:
                 await self._check(waiting, standing)
 
     async def _check(self, waiting: Ask, standing: set[str]) -> None:
@@ -93,15 +98,14 @@ class AsksReconciler(Reconciler):
         directories = {asker.agent: asker.directory for asker in desk.askers}
         decided = [ask for ask in desk.asks if ask.state is AskState.DECIDED and ask.agent in directories]
         for ask in sorted(decided, key=lambda ask: ask.answer is Answer.REFUSED):
-            taken = await connection.reply(
-                ReplyWish(
-                    id=ask.host_id,
-                    kind=ask.kind,
-                    directory=directories[ask.agent],
-                    allowed=ask.answer is Answer.ALLOWED,
-                    words=ask.words,
-                )
+            wish = ReplyWish(
+                id=ask.host_id,
+                kind=ask.kind,
+                directory=directories[ask.agent],
+                allowed=ask.answer is Answer.ALLOWED,
+                words=ask.words,
             )
+            taken = await connection.reply(wish)
             checkpoint("ask.deliver:replied")
             with suppress(Conflict):
                 report = ask_commands.deliver if taken else ask_commands.withdraw
@@ -113,6 +117,14 @@ class AsksReconciler(Reconciler):
         return max(0.0, min([LOOK_SECONDS, *left]))
 
 
-async def _told(desk: Desk, connection: Connection) -> list[HostAsk]:
-    directories = sorted({asker.directory for asker in desk.askers})
-    return [ask for directory in directories for ask in await connection.asks(directory)]
+async def _told(desk: Desk, connection: Connection) -> dict[str, Sequence[HostAsk]]:
+    """By directory. One that the host cannot read, for a broken configuration of its own, hides no other's."""
+    told: dict[str, Sequence[HostAsk]] = {}
+    for directory in sorted({asker.directory for asker in desk.askers}):
+        try:
+            told[directory] = await connection.asks(directory)
+        except HostAway:
+            raise
+        except HostFailed as error:
+            log.warning("asks.unread server=%s directory=%s error=%s", desk.server.id, directory, error)
+    return told

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from muster.errors import HostAway, InvalidInput
+from muster.errors import HostAway, HostFailed, InvalidInput
 from muster.hosts.contract import ReplyWish, TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.model.actor import OPERATOR, SYSTEM
-from muster.model.ask import OnAsk, Option, Question
+from muster.model.ask import HostAsk, OnAsk, Option, Question
 from muster.model.deadline import Watch
 from muster.model.facts import Terms
 from muster.prompts.refusal import REFUSAL, operators_refusal
@@ -328,3 +328,34 @@ async def test_time_in_which_the_machine_slept_counts_for_no_deadline(stage, clo
         assert await output(stage, fleet) == "allowed"
     moved = datetime.fromisoformat(after["deadline_at"]) - datetime.fromisoformat(before["deadline_at"])
     assert (after["ask_id"], moved) == (before["ask_id"], timedelta(minutes=10))
+
+
+async def test_directory_that_its_host_cannot_read_hides_no_other_and_loses_no_ask(stage, monkeypatch):
+    broken: set[str] = set()
+    asks = ScriptedConnection.asks
+
+    async def choosy(self: ScriptedConnection, directory: str) -> tuple[HostAsk, ...]:
+        if directory in broken:
+            raise HostFailed(host="scripted", why="its configuration is broken")
+        return await asks(self, directory)
+
+    monkeypatch.setattr(ScriptedConnection, "asks", choosy)
+    other = stage.project / "other"
+    other.mkdir()
+    async with at_work(stage, on_ask=OnAsk.OPERATOR):
+        first = (await stage.spawn("bash"))["fleet_id"]
+        kept = await waiting(stage)
+        broken.add(str(stage.project.resolve()))
+        agents = [{"role": "worker", "prompt": "bash"}]
+        second = (await stage.call("fleet.spawn", agents=agents, project=str(other)))["fleet_id"]
+        await stage.until("ask.asked", pattern="rm file-0", agent=(await agent_of(stage, second)))
+        newest, oldest = (await stage.call("ask.list"))["asks"]
+        assert (newest["fleet_id"], oldest) == (second, kept)
+        for ask in (newest, oldest):
+            await stage.call("ask.answer", ask_id=ask["ask_id"], allow=True)
+        assert [await output(stage, fleet) for fleet in (first, second)] == ["allowed", "allowed"]
+
+
+async def agent_of(stage: Stage, fleet: str) -> str:
+    (agent,) = (await stage.call("fleet.status", fleet_id=fleet))["agents"]
+    return str(agent["agent_id"])

@@ -80,6 +80,11 @@ class Home:
         return self.folder / "watcher.json"
 
     @property
+    def offer_file(self) -> Path:
+        """What the person's own OpenCode may offer, left for its next start."""
+        return self.folder / "offer.json"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

@@ -52,7 +52,6 @@ from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
 from muster.surfaces.mcp import McpDoor
-from muster.surfaces.offer import FILE as OFFER
 from muster.surfaces.offer import offer
 from muster.surfaces.sockets import listening
 from muster.surfaces.tokens import Keyring
@@ -156,7 +155,7 @@ def leave_offer(home: Home, settings: config.Settings) -> None:
     """Tell the person's own OpenCode, for its next start, what it may offer. Raises StateNotWritable."""
     home.prepare()
     told = offer([MESH], settings.always_offer)
-    replace_file(home.folder / OFFER, json.dumps(told).encode())
+    replace_file(home.offer_file, json.dumps(told).encode())
 
 
 def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:

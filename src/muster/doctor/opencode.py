@@ -14,7 +14,6 @@ from muster.hosts.opencode import entries
 from muster.hosts.opencode.host import OpenCodeHost
 from muster.installation.init import bridge, configuration, find_opencode, has_bridge, lay_bridge
 from muster.model.ids import ServerId
-from muster.surfaces.offer import FILE as OFFER
 
 INIT = "Run `muster init`."
 
@@ -70,7 +69,7 @@ def _of_bridge(case: Case, entry: list[Any]) -> Finding | None:
     if not has_bridge(case.home):
         says = f"{path} is of another version" if path.exists() else f"{path} is gone, and OpenCode starts without it"
         return broken(says, "`muster init`; then restart OpenCode.", lambda: _lay(case))
-    if not (case.home.folder / OFFER).is_file():
+    if not case.home.offer_file.is_file():
         return broken("its bridge has nothing to offer: a file in the state folder is gone", INIT)
     command = options.get("command")
     if not isinstance(command, list) or not command or not _runs(str(command[0])):

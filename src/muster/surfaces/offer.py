@@ -10,7 +10,6 @@ from typing import Any  # JSON
 from muster.model.actor import OPERATOR
 from muster.surfaces.toolkits import Toolkit
 
-FILE = "offer.json"
 DOOR = {
     "name": "muster",
     "description": 'Asked for parallel agents, call it with kind "fleet" and end your turn: your next has the tools.',

@@ -42,7 +42,8 @@ def _init(home: Home, *, mcp: bool, dry_run: bool) -> Json:
     change = installation.plan(home, os.environ, installation.own_command(os.environ), mcp=mcp)
     renewed = not installation.has_bridge(home)
     if not dry_run:
-        leave_offer(home, config.load())
+        if home.is_free or not home.offer_file.exists():  # a hub that runs has left what its own settings say
+            leave_offer(home, config.load())
         installation.make(home, change)
     bridge = str(installation.bridge(home))
     found = {"path": opencode.path, "version": opencode.version}

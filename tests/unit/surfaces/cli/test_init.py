@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from muster.home import Home
 from muster.hosts.opencode.environment import BRIDGE
 from muster.hosts.opencode.jsonc import parse
 
@@ -165,6 +166,18 @@ def test_bridge_that_was_lost_is_written_anew(user):
     answer = user.init()
     assert (answer["bridge_written"], answer["changes"]) == (True, [])
     assert (user.home / "bridge.js").read_bytes() == BRIDGE.read_bytes()
+
+
+def test_what_a_hub_that_runs_offers_stays_as_it_is(user):
+    user.init()
+    offer = user.home / "offer.json"
+    with Home(folder=user.home).locked():
+        offer.write_text("the hub's own")
+        user.init()
+        assert offer.read_text() == "the hub's own"
+        offer.unlink()
+        user.init()
+    assert json.loads(offer.read_text())["tools"]
 
 
 def test_mcp_entry_of_the_users_own_stays_and_is_told_of(user):

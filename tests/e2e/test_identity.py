@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import anyio
 import pytest
 
 from e2e import forgery
@@ -155,3 +156,31 @@ async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_o
         assert {name for name in names if name.startswith("MUSTER_")} <= {"MUSTER_SERVER", "MUSTER_STATE"}
         assert operator not in read
         assert operator.rpartition(".")[2] not in read
+
+
+async def test_shell_of_a_sub_agent_is_nobody_and_what_it_leaves_behind_ends_with_the_run(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: child
+        match: {text: Look around}
+        steps:
+          - call:
+              tool: bash
+              arguments:
+                command: "setsid sleep 300 >/dev/null 2>&1 & muster whoami; env | grep ^MUSTER"
+                description: look
+          - say: "${bash}"
+      - name: all
+        steps:
+          - call: {tool: task, arguments: {description: look, prompt: Look around, subagent_type: general}}
+          - say: "${task}"
+    """
+    async with stage(tmp_path, scenario) as on:
+        (result,) = await on.wait(await on.spawn(agent("parent")))
+
+        told = dict(line.partition("=")[::2] for line in result["output"].splitlines() if line.startswith("MUSTER"))
+        assert {name for name, value in told.items() if value} == {"MUSTER_RUN", "MUSTER_SERVER", "MUSTER_STATE"}
+        assert "nothing says which agent it is" in result["output"]
+        with anyio.fail_after(10):
+            while any(process.name() == "sleep" for process in on.processes()):
+                await anyio.sleep(0.05)

@@ -24,6 +24,8 @@ from muster.surfaces.message import Message, read_message
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits import Toolkit
 
+SUB_AGENT = "sub-agent"
+
 
 @dataclass(frozen=True, slots=True)
 class BridgeDoor:
@@ -72,11 +74,16 @@ class BridgeDoor:
         return JSONResponse({"output": output, "title": message.tool, "error": False, "tells": _tells(message, answer)})
 
     async def env(self, request: Request) -> Response:
-        """What the shell of an agent is told: who it is, and the token that makes `muster` typed there be it."""
+        """What the shell of an agent is told: who it is, and the token that makes `muster` typed there be it.
+
+        That of a sub-agent is told the run alone, so that what it leaves behind ends with it: it is nobody itself.
+        """
         message = await read_message(request)
         actor = await self._actor(request, message)
         agent = await self.engine.query(self.engine.catalog["actor.seat"], SYSTEM, agent=actor.agent)
         assert actor.agent is not None
+        if message.kind == SUB_AGENT:
+            return JSONResponse({"env": {"MUSTER_RUN": agent.run}})
         return JSONResponse(
             {
                 "env": {

@@ -131,6 +131,7 @@ async def test_shell_of_an_agent_knows_the_agent_and_no_secret_of_the_server(tmp
     assert hub.bodies("/bridge/env") == [{"session": turn.session}]
     assert {name: value for name, value in shell.items() if name.startswith("MUSTER_") and value} == {
         "MUSTER_SERVER": served.wish.id,
+        "MUSTER_STATE": str(tmp_path / "home"),
         "MUSTER_RUN": "run_1",
         "MUSTER_AGENT_ID": "agt_1",
         "MUSTER_AGENT_TOKEN": "the agent's",

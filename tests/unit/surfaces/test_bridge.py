@@ -92,6 +92,12 @@ async def test_shell_of_an_agent_is_told_who_it_is_and_nothing_of_the_operator(u
     assert stage.keyring.operator() not in env.values()
 
 
+async def test_shell_of_a_sub_agent_is_told_the_run_alone(url, placed):
+    async with placed.bridge(url, 0) as bridge:
+        env = (await bridge.post("/bridge/env", json={"session": "ses_0", "kind": "sub-agent"})).json()["env"]
+    assert env.keys() == {"MUSTER_RUN"}
+
+
 async def test_only_host_servers_speak_for_agents(url, placed, stage):
     for token in (stage.keyring.operator(), stage.keyring.agent(placed.agents[0])):
         async with caller(url, token) as http:

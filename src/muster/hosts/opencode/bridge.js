@@ -19,6 +19,7 @@ const NOTICES_MS = 40_000
 const AWAY_MS = 2000
 const LOOK_MS = 1000
 const MESSAGES_LOOKED_AT = 100
+const SUB_AGENT = "sub-agent"
 // What an agent's shell must not see: with the password it could speak as any other agent of this server.
 const BLANK = [
   "OPENCODE_SERVER_PASSWORD",
@@ -228,7 +229,9 @@ async function inHostServer(options, client, directory) {
       for (const name of BLANK) output.env[name] = ""
       output.env.OPENCODE_CONFIG_CONTENT = options.config_content ?? ""
       if (!sessionID) return
-      const told = await within(HOOK_MS, options, "/bridge/env", { session: sessionID })
+      const session = await root(client, sessionID)
+      const whose = session === sessionID ? { session } : { session, kind: SUB_AGENT }
+      const told = await within(HOOK_MS, options, "/bridge/env", whose)
       for (const [name, value] of Object.entries(told?.env ?? {})) if (typeof value === "string") output.env[name] = value
     },
   }

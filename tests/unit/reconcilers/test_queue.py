@@ -224,6 +224,30 @@ async def test_fact_in_the_journal_wakes_its_key(stage):
         await reconciler.looks.count("run.queued")
 
 
+async def test_facts_alike_that_come_together_are_looked_into_once(stage):
+    """Whoever follows is busy with the first of them while the others come."""
+    asked: list[str] = []
+    first, rest = anyio.Event(), anyio.Event()
+
+    class Curious(Scripted):
+        async def concerned(self, entry: Entry) -> Iterable[str]:
+            asked.append(entry.name)
+            first.set()
+            await rest.wait()
+            return await super().concerned(entry)
+
+    curious = Curious(stage.engine)
+    async with running(curious):
+        fleet = (await stage.spawn("a"))["fleet_id"]
+        with anyio.fail_after(WITHIN_SECONDS):
+            await first.wait()
+        for limit in range(1, 21):
+            await stage.call("fleet.set_timeout", fleet_id=fleet, timeout_ms=limit)
+        rest.set()
+        await curious.looks.count("fleet.limited")
+    assert asked.count("fleet.limited") == 1
+
+
 class Stumbling(Scripted):
     """Cannot find out, the first time, what to look at."""
 

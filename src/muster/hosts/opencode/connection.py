@@ -46,6 +46,8 @@ class OpenCodeConnection:
         self._parents: dict[SessionId, SessionId] = {}
         self._stirred: dict[SessionId, float] = {}
         self._checking = anyio.Lock()
+        self._loaded: set[str] = set()
+        self._loading = anyio.Lock()
         self._heard_at = 0.0
         self._tally = Tally(self._client)
 
@@ -57,7 +59,16 @@ class OpenCodeConnection:
         return answered or self._heard_at > asked_at
 
     async def open_session(self, wish: SessionWish) -> SessionId:
+        """One directory after another: those that OpenCode loads beside each other come late all together."""
         _require_plain(wish.directory)
+        if wish.directory in self._loaded:
+            return await self._open_session(wish)
+        async with self._loading:
+            session = await self._open_session(wish)
+            self._loaded.add(wish.directory)
+            return session
+
+    async def _open_session(self, wish: SessionWish) -> SessionId:
         start = 0 if wish.since is None else int((wish.since.timestamp() - CLOCKS_SECONDS) * 1000)
         for session in await self._client.get("/session", wish.directory, limit=ALL_SESSIONS, start=start):
             if (session.get("metadata") or {}).get(RUN) == wish.run:

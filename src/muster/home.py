@@ -17,6 +17,7 @@ from typing import Any, TextIO  # Any: the files are JSON
 
 from muster import __version__
 from muster.errors import HubRunning, StateNotWritable
+from muster.replacing import replace_file
 
 LOCK, WATCHERS_LOCK = "hub.lock", "watcher.lock"
 UNWATCHED = " Nothing would restart it: `muster down`, then `muster up`, gives it a watcher."
@@ -50,11 +51,7 @@ class Announcement:
         self._write({"asleep": True, "version": __version__})
 
     def _write(self, told: Mapping[str, object]) -> None:
-        draft = self.file.with_name("hub.json.new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            json.dump(told, file)
-        draft.replace(self.file)
+        replace_file(self.file, json.dumps(told).encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "roster": OUTSIDE,
     "rehearsal": OUTSIDE,
     "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers"},  # the readers: decision 0002
-    "home": {"errors"},
+    "home": {"errors", "replacing"},
     "checkpoints": set(),  # where a crash test lets the hub die
     "replacing": {"errors"},
     "trust": {"errors", "model", "config", "home", "git", "replacing"},

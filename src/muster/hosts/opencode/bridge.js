@@ -6,7 +6,8 @@
 const HOOK_MS = 200
 const HELLO_MS = 2000
 const RETRY_MS = 500
-const STEP_MS = 1000
+// What must not go wrong for want of a moment: a hub that is away refuses at once, a busy one is given time.
+const BUSY_MS = 1000
 // Without a hub nobody minds an agent's ceilings: so long it works on, so long its tool calls are then held.
 const GRACE_MS = 60_000
 const HELD_MS = 600_000
@@ -220,7 +221,7 @@ async function inHostServer(options, client, directory) {
     },
     // Before each model request: at a ceiling no further one is made. Without a hub's answer the work goes on.
     "chat.params": async ({ sessionID }) => {
-      const told = await within(STEP_MS, options, "/bridge/step", { session: await root(client, sessionID) })
+      const told = await within(BUSY_MS, options, "/bridge/step", { session: await root(client, sessionID) })
       if (told?.go !== false) return
       await pause(STOPPED_MS)
       throw new Error("Muster holds this session.")
@@ -231,7 +232,7 @@ async function inHostServer(options, client, directory) {
       if (!sessionID) return
       const session = await root(client, sessionID)
       const whose = session === sessionID ? { session } : { session, kind: SUB_AGENT }
-      const told = await within(HOOK_MS, options, "/bridge/env", whose)
+      const told = await within(BUSY_MS, options, "/bridge/env", whose)
       for (const [name, value] of Object.entries(told?.env ?? {})) if (typeof value === "string") output.env[name] = value
     },
   }

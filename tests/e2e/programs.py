@@ -91,6 +91,7 @@ def machine(folder: Path) -> Iterator[Machine]:
         "XDG_STATE_HOME": str(folder / "state"),
         "MUSTER_HOME": str(folder / "muster"),
         "MUSTER_CFG_PORT": "0",
+        "MUSTER_CFG_OPENCODE": str(folder / "there-is-none"),
     }
     made = Machine(folder=folder, env=env)
     try:

@@ -178,10 +178,11 @@ agents:
 
 async def test_setting_always_offer_shows_the_toolkit_from_the_start(tmp_path: Path) -> None:
     plain = SCENARIO.replace("call: {tool: muster, arguments: {kind: fleet}}\n      - say: A moment.\n      - ", "", 1)
-    async with stage(tmp_path, plain) as on:
+    async with stage(tmp_path, plain, serve=False) as on:
         settings = Path(on.env["XDG_CONFIG_HOME"]) / "muster" / "config.toml"
         settings.parent.mkdir()
         settings.write_text('always_offer = ["mesh"]')
+        await on.start_hub()
         await install_bridge(on)
         on.rehearsal.release("eyes")
         async with own_opencode(on) as own:

@@ -144,16 +144,9 @@ def move(
     `spent`: of its session so far; None where nobody looked. `closing`: its answer is there, so no step follows.
     """
     row = tx.get(Agent, agent)
-    moved, event = row.move(tool=tool, spent=spent, now=tx.now)
-    if (moved.tool, moved.spent) == (row.tool, row.spent):
-        return
-    tx.save(moved)
-    tx.record(event)
-    run = tx.get(Run, row.run)
-    if run.state is RunState.WORKING:
-        tx.save(run.stir(tx.now))
-        if spent is not None and not closing:
-            enforce(tx, moved)
+    moved = _note(tx, row, tool, spent)
+    if moved is not row and spent is not None and not closing and tx.get(Run, row.run).state is RunState.WORKING:
+        enforce(tx, moved)
 
 
 @command(by=System, facts=Progress)
@@ -165,13 +158,22 @@ def step(tx: Transaction, actor: Actor, agent: AgentId) -> Go:
     row = tx.get(Agent, agent)
     spent = tx.facts(Progress).spent
     if spent is not None:
-        moved, event = row.move(tool=None, spent=spent, now=tx.now)
-        if moved.spent != row.spent:
-            tx.save(moved)
-            tx.record(event)
-        enforce(tx, moved)
+        enforce(tx, _note(tx, row, None, spent))
     open_turns = tx.count(Turn, agent=agent, ending=None)
     return Go(go=tx.get(Agent, agent).paused is None and bool(open_turns))
+
+
+def _note(tx: Transaction, row: Agent, tool: str | None, spent: Spent | None) -> Agent:
+    """What is new of an agent, which is a sign of life too; the row itself where nothing is."""
+    moved, event = row.move(tool=tool, spent=spent, now=tx.now)
+    if (moved.tool, moved.spent) == (row.tool, row.spent):
+        return row
+    tx.save(moved)
+    tx.record(event)
+    run = tx.get(Run, row.run)
+    if run.state is RunState.WORKING:
+        tx.save(run.stir(tx.now))
+    return moved
 
 
 def enlist(

@@ -241,3 +241,13 @@ async def test_ceiling_in_money_is_refused_by_name(stage):
     with refused("bad_value") as caught:
         await stage.spawn("a", budget={"max_cost_usd": 5})
     assert "max_cost_usd" in caught.value.message
+
+
+async def test_new_spending_is_a_sign_of_life(stage):
+    fleet = await Fleet.spawn(stage, "a")
+    await fleet.work(0)
+    stage.clock.advance(seconds=40)
+    await fleet.spend(0, steps=1)
+    stage.clock.advance(seconds=15)
+    with refused("stale"):
+        await fleet.report(run_commands.lapse, run=await fleet.run(0), watch=Watch(inactivity_ms=30_000))

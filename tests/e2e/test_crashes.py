@@ -107,15 +107,19 @@ async def test_stopping_the_hub_ends_every_process_and_the_next_start_goes_on(tm
         assert [(result["status"], result["output"]) for result in results] == [("done", "answered")] * 2
 
 
-KILLER = HELD.replace(
-    "agents:",
-    """
+# A neighbour whose answer was half written when the server died is asked for what follows: the same word.
+KILLER = (
+    HELD.replace(
+        "agents:",
+        """
 agents:
   - name: killer
     match: {text: You are killer}
     steps: []
     then: {call: {tool: bash, arguments: {command: "kill -9 $PPID", description: "end my host server"}}}
 """,
+    )
+    + '    then: {say: "answered"}\n'
 )
 
 
@@ -127,9 +131,7 @@ async def test_an_agent_that_kills_its_host_server_is_quarantined_and_its_neighb
         fleet = await on.spawn(agent("one"), agent("killer"), agent("two"))
         one, killer, two = await on.wait(fleet, seconds=100)  # five starts of OpenCode
 
-        assert [result["status"] for result in (one, two)] == ["done"] * 2
-        # Where the server died in the middle of the answer, the model goes on from there.
-        assert {one["output"], two["output"]} <= {"answered", "done"}
+        assert [(result["status"], result["output"]) for result in (one, two)] == [("done", "answered")] * 2
         assert (killer["status"], killer["error"].startswith("Quarantined")) == ("failed", True)
         ended = await on.events("run.ended", fleet_id=fleet)
         lost = [event["agent"] for event in ended if event["body"]["outcome"] == "failed"]

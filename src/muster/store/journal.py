@@ -14,19 +14,24 @@ from sqlalchemy import Connection
 from muster.errors import Unavailable
 from muster.model.event import Entry, Event, event_name
 from muster.store import statements
-from muster.store.schema import events
+from muster.store.chain import BEFORE_THE_FIRST, entry_hash
+from muster.store.schema import events, microseconds, whole
 
 PAGE = 500
 KEPT = 2000  # entries that stay at hand
-COLUMNS = [column.name for column in events.columns]
+COLUMNS = [column.name for column in events.columns if column.name != "hash"]
+_written = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def append(connection: Connection, event: Event, *, actor: str, at: datetime) -> None:
+    name, fleet, agent = event_name(type(event)), event.fleet, event.agent
     names = [field.name for field in fields(event) if field.name not in ("fleet", "agent")]
-    body = json.dumps({name: getattr(event, name) for name in names}, ensure_ascii=False)
-    name = event_name(type(event))
-    told = {"at": at, "name": name, "actor": actor, "fleet": event.fleet, "agent": event.agent, "body": body}
-    statements.insert(connection, events, told)
+    body = whole(_written({name: getattr(event, name) for name in names}))
+    previous = statements.newest(connection, events, "hash")
+    content = (microseconds(at), name, actor, fleet, agent, body)
+    told = {"at": at, "name": name, "actor": actor, "fleet": fleet, "agent": agent, "body": body}
+    hash = entry_hash(BEFORE_THE_FIRST if previous is None else previous, *content)
+    statements.insert(connection, events, told | {"hash": hash})
 
 
 def read(
@@ -44,9 +49,8 @@ def read_last(connection: Connection, *, limit: int, fleet: str | None = None, a
 
 def head(connection: Connection) -> int:
     """The newest cursor; 0 where nothing has happened yet."""
-    newest = statements.rows(connection, events, {}, limit=1, newest_first=True)
-    cursor: int = newest[0][0] if newest else 0
-    return cursor
+    newest: int | None = statements.newest(connection, events, "cursor")
+    return newest or 0
 
 
 class Watch:
@@ -112,5 +116,5 @@ def _about(fleet: str | None, agent: str | None) -> dict[str, object]:
 
 
 def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:
-    """An entry's fields are the table's columns, in the same order."""
-    return [Entry(**dict(zip(COLUMNS, (*told, json.loads(body)), strict=True))) for *told, body in rows]
+    """An entry's fields are the table's columns, in the same order; its hash is of the chain, not of what it tells."""
+    return [Entry(**dict(zip(COLUMNS, (*told, json.loads(body)), strict=True))) for *told, body, _ in rows]

@@ -17,6 +17,16 @@ from muster.model.ask import Option, Question
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+HALVES = re.compile("[\ud800-\udfff]")
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND
+
+
+def whole(text: str) -> str:
+    """As UTF-8 can hold it: half a character, in which an answer that was cut may end, becomes U+FFFD."""
+    return text if text.isascii() else HALVES.sub("\ufffd", text)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -26,20 +36,20 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        return None if value is None else (value - EPOCH) // MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
         return None if value is None else EPOCH + value * MICROSECOND
 
 
 class Utf8(TypeDecorator[str]):
-    """Text as UTF-8 can hold it: half a character, in which an answer that was cut may end, becomes U+FFFD."""
+    """Text that is whole."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        return None if value is None else HALVES.sub("\ufffd", value)
+        return None if value is None else whole(value)
 
 
 class Words(TypeDecorator[tuple[str, ...]]):
@@ -72,7 +82,6 @@ def _question(told: dict[str, Any]) -> Question:
     return Question(**told | {"options": tuple(Option(**option) for option in told["options"])})
 
 
-HALVES = re.compile("[\ud800-\udfff]")
 metadata = MetaData()
 
 
@@ -281,6 +290,7 @@ events = Table(
     Column("fleet", Utf8),
     Column("agent", Utf8),
     Column("body", Utf8, nullable=False),
+    Column("hash", Utf8, nullable=False),
     Index("ix_events_fleet", "fleet", "cursor"),
     Index("ix_events_agent", "agent", "cursor"),
     sqlite_autoincrement=True,

@@ -90,6 +90,12 @@ def latest(connection: Connection, table: Table, column: str, where: Where) -> A
     return found if read is None else read(found)
 
 
+def newest(connection: Connection, table: Table, column: str) -> Any:
+    """What a column holds in the last row, in the order of the table's first column; None where there is no row."""
+    found = _drawn_newest(table, column).run(connection, (1,)).fetchone()
+    return None if found is None else found[0]
+
+
 def insert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
     statement = _drawn_insert(table, tuple(values))
     statement.run(connection, [values[name] for name in statement.names])
@@ -177,6 +183,12 @@ def _drawn_sum(table: Table, column: str | None, shape: Shape) -> Statement:
 @lru_cache(maxsize=1024)
 def _drawn_latest(table: Table, column: str, shape: Shape) -> Statement:
     return _compiled(select(func.max(table.c[column])).where(*_conditions(table, shape)))
+
+
+@lru_cache
+def _drawn_newest(table: Table, column: str) -> Statement:
+    """For columns that are read as they are stored."""
+    return _compiled(select(table.c[column]).order_by(table.columns[0].desc())).followed_by(" LIMIT ?")
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,13 @@
 """Facts stand in one order, whoever waits for one is woken, and a look is a look at one moment."""
 
+import hashlib
+import json
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
@@ -61,6 +66,31 @@ async def test_cursor_is_not_used_again_after_a_restart(tmp_path, clock):
         await database.write(OPERATOR, partial(note, "flt_2"))
         entries = await database.read(SYSTEM, partial(Reading.events, after=1, limit=9))
     assert [entry.cursor for entry in entries] == [2]
+
+
+async def test_each_entry_stands_on_the_one_before_it_whatever_was_taken_back_between(tmp_path, clock):
+    """The hash is the one that docs/ledger.md describes, made here by other means."""
+
+    def refuse(tx: Transaction) -> None:
+        note("flt_refused", tx)
+        raise ValueError("no")
+
+    path = tmp_path / "muster.db"
+    for _ in range(2):
+        with open_database(path, clock) as database:
+            await database.write(OPERATOR, partial(note, "flt_1"))
+            with pytest.raises(ValueError, match="no"):
+                await database.write(OPERATOR, refuse)
+            await database.write(
+                SYSTEM, lambda tx: tx.record(AgentCancelled(fleet="flt_1", agent="agt_1", reason="\ud800"))
+            )
+    rows = stored_entries(path)
+    assert [cursor for cursor, *_ in rows] == [1, 2, 3, 4]
+    previous = ""
+    for _, *content, hash in rows:
+        text = json.dumps([previous, *content], ensure_ascii=False, separators=(",", ":"))
+        previous = hashlib.sha256(text.encode()).hexdigest()
+        assert hash == previous
 
 
 async def test_newest_facts_come_oldest_first(database):
@@ -193,3 +223,9 @@ async def follow(database: Database, after: int, **of: str) -> tuple[list[Entry]
         if reached == after:
             return told, reached
         after = reached
+
+
+def stored_entries(path: Path) -> list[tuple[object, ...]]:
+    """The journal's rows, as if nobody else had the file open."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        return file.execute("SELECT cursor, at, name, actor, fleet, agent, body, hash FROM events").fetchall()

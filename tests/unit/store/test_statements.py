@@ -23,7 +23,7 @@ def connection() -> Iterator[Connection]:
         metadata.create_all(connection)
         for place, (fleet, name) in enumerate(product(FLEETS, "abc")):
             told = {"at": AT + timedelta(microseconds=place), "name": name, "actor": "system"}
-            statements.insert(connection, events, told | {"fleet": fleet, "agent": None, "body": "{}"})
+            statements.insert(connection, events, told | {"fleet": fleet, "agent": None, "body": "{}", "hash": ""})
         yield connection
     engine.dispose()
 
@@ -51,14 +51,20 @@ def test_rows_are_those_that_were_asked_for(connection, where, cursors):
     assert statements.total(connection, events, "cursor", where) == sum(cursors)
 
 
+def test_newest_is_what_the_last_row_holds(connection):
+    assert statements.newest(connection, events, "cursor") == 9
+    statements.delete(connection, events, {})
+    assert statements.newest(connection, events, "cursor") is None
+
+
 def test_row_comes_back_as_it_was_given(connection):
     assert statements.rows(connection, events, {"cursor": 5}) == [
-        [5, AT + timedelta(microseconds=4), "b", "system", "flt_2", None, "{}"]
+        [5, AT + timedelta(microseconds=4), "b", "system", "flt_2", None, "{}", ""]
     ]
 
 
 def test_half_a_character_is_stored_as_a_whole_one(connection):
-    told = {"at": AT, "name": "a", "actor": "system", "fleet": "flt_\ud800", "agent": None, "body": "{}"}
+    told = {"at": AT, "name": "a", "actor": "system", "fleet": "flt_\ud800", "agent": None, "body": "{}", "hash": ""}
     statements.insert(connection, events, told)
     assert statements.count(connection, events, {"fleet": "flt_\ufffd"}) == 1
 

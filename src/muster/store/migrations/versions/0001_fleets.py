@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("fleet", sa.Text(), nullable=True),
         sa.Column("agent", sa.Text(), nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("cursor"),
         sqlite_autoincrement=True,
     )

@@ -5,10 +5,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import anyio
 import psutil
 
 from bench.calls import HELD
@@ -16,6 +18,7 @@ from e2e.stage import OPENCODE, Stage, repository, stage
 
 MEBIBYTE = 1024 * 1024
 WITHIN_SECONDS = 180
+LOOK_SECONDS = 0.5
 
 
 class Way(StrEnum):
@@ -48,9 +51,9 @@ async def measure(agents: int, way: Way, *, apart: bool) -> Start:
     with tempfile.TemporaryDirectory() as folder:
         async with stage(Path(folder), HELD, serve=way is not Way.ALONE, **settings) as on:
             projects = [repository(Path(folder) / f"project-{n}") for n in range(agents)] if apart else [on.project]
-            began = time.monotonic()
             if way is Way.ALONE:
-                return await _run_alone(on, projects, agents, began)
+                return await _run_alone(on, projects, agents)
+            began = time.monotonic()
             await _spawn(on, projects, agents)
             await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
             ours = [*on.processes(), psutil.Process(on.hub.pid)]
@@ -65,30 +68,61 @@ async def _spawn(on: Stage, projects: Sequence[Path], agents: int) -> None:
         await on.call("fleet.spawn", agents=wishes, project=str(project))
 
 
-async def _run_alone(on: Stage, projects: Sequence[Path], agents: int, began: float) -> Start:
-    places = [projects[n % len(projects)] for n in range(agents)]
-    running = [
-        subprocess.Popen(
+async def _run_alone(on: Stage, projects: Sequence[Path], agents: int) -> Start:
+    _use_once(on)
+    began = time.monotonic()
+    running = [_run(on, projects[number % len(projects)], number) for number in range(agents)]
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, on, running)
+            await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
+            tasks.cancel_scope.cancel()
+        ours = [one for process in running for one in _family(process)]
+        return _start(on, ours, Way.ALONE, agents, began, apart=len(projects) > 1)
+    finally:
+        for process in running:
+            for one in _family(process):
+                one.kill()
+            process.wait()
+
+
+def _use_once(on: Stage) -> None:
+    """Have OpenCode make its database: several first starts at once quarrel over it, and who loses exits with 1."""
+    env = on.env | {"PWD": str(on.project)}
+    words = [OPENCODE or "", "session", "list"]
+    subprocess.run(words, cwd=on.project, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+
+def _run(on: Stage, place: Path, number: int) -> subprocess.Popen[bytes]:
+    with _log(on, number).open("wb") as log:
+        return subprocess.Popen(
             [OPENCODE or "", "run", "Look around."],
             cwd=place,
             env=on.env | {"PWD": str(place)},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
-        for place in places
-    ]
-    try:
-        await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
-        parents = [psutil.Process(process.pid) for process in running]
-        ours = [one for parent in parents for one in (parent, *parent.children(recursive=True))]
-        return _start(on, ours, Way.ALONE, agents, began, apart=len(projects) > 1)
-    finally:
-        for process in running:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.wait()
+
+
+async def _watch(on: Stage, running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """All of them wait for the model in the end: one that is gone would be waited for in vain."""
+    while True:
+        for number, process in enumerate(running):
+            assert process.poll() is None, f"`opencode run` {number} ended: {_log(on, number).read_text()}"
+        await anyio.sleep(LOOK_SECONDS)
+
+
+def _log(on: Stage, number: int) -> Path:
+    return on.folder / f"run-{number}.log"
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """It and all that it started; nobody once it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    return []
 
 
 def _start(

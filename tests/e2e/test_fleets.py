@@ -43,6 +43,17 @@ async def test_four_agents_ask_the_model_at_the_same_time_and_answer_in_order(tm
         ]
 
 
+async def test_agents_with_a_process_each_all_start_from_nothing_at_the_same_time(tmp_path: Path) -> None:
+    async with stage(tmp_path, IN_STEP, agents_per_server=1) as on:
+        fleet = await on.spawn(*(agent(role) for role in ("one", "two", "three")))
+
+        await on.rehearsal.held("gate", 3, within=60)
+        assert len(await on.events("server.ready")) == 3
+        on.rehearsal.release("gate")
+
+        assert [result["output"] for result in await on.wait(fleet)] == ["through"] * 3
+
+
 async def test_one_failing_agent_does_not_hurt_the_others(tmp_path: Path) -> None:
     scenario = """
     agents:

@@ -1,11 +1,14 @@
 """All facts in order, appended in the transaction that made them true; and the wake-up of whoever waits for one."""
 
+import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import takewhile
+from math import inf
 from typing import Any  # the values of rows
 
 import anyio
@@ -19,6 +22,7 @@ from muster.store.schema import events, microseconds, whole
 
 PAGE = 500
 KEPT = 2000  # entries that stay at hand
+PAUSE_SECONDS = 0.005  # between two wake-ups
 COLUMNS = [column.name for column in events.columns if column.name != "hash"]
 _written = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -54,10 +58,17 @@ def head(connection: Connection) -> int:
 
 
 class Watch:
-    """Wakes its waiters when the journal has grown. A wake-up is a hint: read the journal again."""
+    """Wakes its waiters when the journal has grown. A wake-up is a hint: read the journal again.
+
+    The head moves with each commit; waiters are woken a little later, so that whoever was committed is answered first,
+    and at most once in a while, so that facts in quick succession are read together.
+    """
 
     def __init__(self, head: int) -> None:
         self._head = head
+        self._told = head
+        self._told_at = -inf
+        self._telling = False
         self._grown = anyio.Event()
         self._closed = False
 
@@ -66,22 +77,31 @@ class Watch:
         return self._head
 
     def grow(self, head: int) -> None:
-        if head > self._head:
-            self._head = head
-            self._grown.set()
-            self._grown = anyio.Event()
+        if head <= self._head:
+            return
+        self._head = head
+        if not self._telling:
+            self._telling = True
+            pause = self._told_at + PAUSE_SECONDS - time.monotonic()
+            asyncio.get_running_loop().call_later(max(0.0, pause), self._tell)
 
     def close(self) -> None:
         """Wake everybody who waits, for good."""
         self._closed = True
-        self._grown.set()
+        self._tell()
 
     async def beyond(self, cursor: int) -> None:
         """Return once the journal reaches past a cursor. The caller bounds the wait. Raises Unavailable once closed."""
-        while self._head <= cursor:
+        while self._told <= cursor:
             if self._closed:
                 raise Unavailable(why="The hub is shutting down.")
             await self._grown.wait()
+
+    def _tell(self) -> None:
+        self._told, self._telling = self._head, False
+        self._told_at = time.monotonic()
+        self._grown.set()
+        self._grown = anyio.Event()
 
 
 class Tail:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from muster.errors import Unavailable
 from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.event import AgentCancelled, Entry, FleetSpawned
+from muster.store import journal
 from muster.store.database import Database, open_database
 from muster.store.journal import Watch
 from muster.store.records import Reading, Transaction
@@ -136,6 +138,44 @@ async def test_watch_never_goes_back():
     watch.grow(3)
     assert watch.head == 5
     await watch.beyond(4)
+
+
+async def test_who_was_committed_is_answered_before_the_followers_are_woken(database):
+    order = []
+
+    async def follow() -> None:
+        await database.watch.beyond(0)
+        order.append("woken")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follow)
+        await anyio.wait_all_tasks_blocked()
+        await database.write(OPERATOR, partial(note, "flt_1"))
+        order.append(f"answered at {database.watch.head}")
+    assert order == ["answered at 1", "woken"]
+
+
+async def test_facts_in_quick_succession_wake_once_and_none_is_missed(monkeypatch):
+    monkeypatch.setattr(journal, "PAUSE_SECONDS", 60.0)
+    watch, seen = Watch(0), []
+
+    async def follow() -> None:
+        with suppress(Unavailable):
+            while True:
+                await watch.beyond(seen[-1] if seen else 0)
+                seen.append(watch.head)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follow)
+        watch.grow(1)
+        await watch.beyond(0)
+        for head in (2, 3):
+            await anyio.wait_all_tasks_blocked()
+            watch.grow(head)
+        await anyio.wait_all_tasks_blocked()
+        assert (seen, watch.head) == ([1], 3)
+        watch.close()
+    assert seen == [1, 3]
 
 
 async def test_look_sees_one_moment_however_much_is_written_meanwhile(database):

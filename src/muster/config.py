@@ -68,6 +68,8 @@ class Settings:
     max_turns_per_fleet: int = _setting(0, "Model requests that all agents of a fleet may make; 0 = no limit.")
     max_tokens_per_fleet: int = _setting(5_000_000, "Tokens that all agents of a fleet may use; 0 = no limit.")
     max_seconds_per_fleet: int = _setting(14_400, "How long a fleet may work; 0 = no limit.")
+    wakeups_per_pair: int = _setting(20, "How often two agents may wake each other before you are asked; 0 = no limit.")
+    wakeups_per_fleet: int = _setting(400, "The same, of all agents of a fleet together; 0 = no limit.")
     inactivity_ms: int = _setting(1_800_000, "A run without a sign of life for so long is timed out; 0 = never.")
     max_age_ms: int = _setting(0, "How long a run may take at all; 0 = no limit.")
     agents_per_server: int = _setting(32, "Agents that share one host server; 1 = a process for each.", least=1)

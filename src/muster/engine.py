@@ -98,8 +98,18 @@ class Engine:
         arguments = verb.parse(json.dumps(given) if names_request else raw)
         if not verb.changes:
             return await self._ask(verb, actor, arguments)
+        if verb.awaits is not None:
+            await self._await(verb.awaits, actor, arguments)
         answer = await self._change(verb, actor, arguments, request_id)
         return await self._follow(verb, actor, answer)
+
+    async def _await(self, awaited: Settles, actor: Actor, arguments: Json) -> None:
+        """Wait for what a command is to find, at most as long as its caller said. The command itself looks again."""
+        within = arguments[awaited.within] if isinstance(awaited.within, str) else awaited.within
+        if within and awaited.view is not None:
+            view = self.catalog[awaited.view]
+            named = {name: arguments[name] for name in view.arguments.model_fields if name in arguments}
+            await self.settle(view, actor, awaited, within, **named)
 
     async def _ask(self, verb: Verb[..., Any], actor: Actor, arguments: Json) -> Json:
         settles = verb.settles

@@ -40,9 +40,11 @@ from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
 from muster.model.facts import Terms
 from muster.model.server import Server, StopReason
+from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.queue import Reconciler
@@ -164,11 +166,13 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     runs = RunsReconciler(engine, connections, tools=tools, watch=watch, clock=_now)
     timeout = timedelta(seconds=settings.ask_timeout_seconds)
     asks = AsksReconciler(engine, connections, policy=settings.on_ask, timeout=timeout, clock=_now)
+    wakefulness = Wakefulness(per_pair=settings.wakeups_per_pair, per_fleet=settings.wakeups_per_fleet)
+    deliveries = DeliveriesReconciler(engine, connections, wakefulness=wakefulness)
     idle, memory_mib = timedelta(seconds=settings.server_idle_seconds), settings.server_memory_mib
-    hosts = HostsReconciler(engine, connections, runs, asks, idle=idle, memory_mib=memory_mib, clock=_now)
+    hosts = HostsReconciler(engine, connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
-    return [admission, hosts, runs, asks]
+    return [admission, hosts, runs, asks, deliveries]
 
 
 @asynccontextmanager

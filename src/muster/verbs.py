@@ -71,13 +71,17 @@ class Settles:
 
 @dataclass(frozen=True, eq=False)
 class Verb(Generic[P, R]):
-    """A public command (`changes`) or view. `facts` is the type of what its reader must find before it runs."""
+    """A public command (`changes`) or view. `facts` is the type of what its reader must find before it runs.
+
+    `settles`: it answers after its effect. `awaits`: before a command runs, a view is waited for.
+    """
 
     function: Callable[Concatenate[Any, Actor, P], R]
     by: Callers
     changes: bool
     facts: type | None = None
     settles: Settles | None = None
+    awaits: Settles | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -126,10 +130,10 @@ class Verb(Generic[P, R]):
 
 
 def command(
-    *, by: Callers, facts: type | None = None, settles: Settles | None = None
+    *, by: Callers, facts: type | None = None, settles: Settles | None = None, awaits: Settles | None = None
 ) -> Callable[[Callable[Concatenate[Transaction, Actor, P], R]], Verb[P, R]]:
     """Declare a change: a synchronous function in one transaction, which cannot cause an effect."""
-    return lambda function: Verb(function, by=by, changes=True, facts=facts, settles=settles)
+    return lambda function: Verb(function, by=by, changes=True, facts=facts, settles=settles, awaits=awaits)
 
 
 def view(

@@ -25,10 +25,16 @@ agents:
     steps:
       - {call: {tool: read, arguments: {filePath: /etc/hosts}}}
       - {say: "told no"}
+  - name: scribe
+    match: {text: You are scribe}
+    steps:
+      - {call: {tool: send_message, arguments: {to_agent_id: worker, type: result, payload: "written once"}}}
+      - {say: "at last"}
   - name: all
     steps:
       - {say: "looked", call: {tool: bash, arguments: {command: "echo seen", description: "look"}}}
       - {say: "answered"}
+    then: {say: "answered"}
 """
 WORKER = {"role": "worker", "prompt": "Look, then answer."}
 Ends = list[tuple[str, str | None]]
@@ -70,6 +76,17 @@ async def starting(on: Stage, point: str) -> Ends:
     """It dies with a host server that nobody has heard of yet."""
     await on.end_hub()
     return await working(on, point)
+
+
+async def writing(on: Stage, point: str) -> Ends:
+    """It dies while it brings one agent what another said, and mends what became of that."""
+    before = len(on.chats())
+    ends = await _dying(on, point, WORKER, {**WORKER, "role": "scribe"})
+    chats = [chat for chat in on.chats()[before:] if chat.script == "all"]
+    told = [[message.text for message in chat.messages if "> written once" in message.text] for chat in chats]
+    assert max(map(len, told)) == 1
+    assert len({text for texts in told for text in texts}) == 1
+    return ends
 
 
 async def losing(on: Stage, point: str) -> Ends:
@@ -121,6 +138,8 @@ CASES: dict[str, tuple[Case, Ends]] = {
     "run.finish:answered": (working, GOOD),
     "run.end:reported": (working, GOOD),
     "ask.deliver:replied": (refusing, REFUSED),
+    "delivery.compose:composed": (writing, GOOD),
+    "delivery.prove:read": (writing, GOOD),
     "run.cut:aborted": (cutting, CUT),
     "run.cut:ended": (cutting, CUT),
     "server.stop:reported": (losing, WOKEN),

@@ -18,6 +18,7 @@ import anyio
 import pytest
 
 from muster import commands, views
+from muster.commands import runs as run_commands
 from muster.engine import Engine
 from muster.errors import MusterError
 from muster.facts import Premises, readers
@@ -29,9 +30,12 @@ from muster.model.deadline import Watch
 from muster.model.event import Entry
 from muster.model.facts import Terms
 from muster.model.server import Server
+from muster.model.spent import Spent
+from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.store.database import Database, open_database
@@ -47,6 +51,7 @@ WITHIN_SECONDS = 20
 NO_CEILINGS = Ceilings(total=0)
 ROOMY = Sharding()
 UNWATCHED = Watch(inactivity_ms=0)
+USUALLY_AWAKE = Wakefulness()
 
 
 class Clock:
@@ -144,23 +149,33 @@ async def at_work(
     memory_mib: int = 0,
     watch: Watch = UNWATCHED,
     on_ask: OnAsk = OnAsk.REFUSE,
+    wakefulness: Wakefulness = USUALLY_AWAKE,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
     runs = RunsReconciler(stage.engine, stage.connections, tools=(), watch=watch, clock=stage.clock)
     asks = AsksReconciler(
         stage.engine, stage.connections, policy=on_ask, timeout=timedelta(minutes=5), clock=stage.clock
     )
+    deliveries = DeliveriesReconciler(stage.engine, stage.connections, wakefulness=wakefulness)
     hosts = HostsReconciler(
-        stage.engine, stage.connections, runs, asks, idle=idle, memory_mib=memory_mib, clock=stage.clock
+        stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock
     )
     admission = AdmissionReconciler(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (admission, hosts, runs, asks):
+        for reconciler in (admission, hosts, runs, asks, deliveries):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()
+
+
+async def finish_run(stage: Stage, agent_id: str, output: str, spent: Spent) -> None:
+    """What the runs reconciler reports of an agent that has answered all that it was told."""
+    seat = await stage.engine.query(stage.engine.catalog["actor.seat"], SYSTEM, agent=agent_id)
+    work = await stage.engine.query(stage.engine.catalog["run.work"], SYSTEM, run=seat.run)
+    turn = work.turns[-1].id
+    await stage.engine.execute(run_commands.finish, SYSTEM, run=seat.run, turn=turn, output=output, spent=spent)
 
 
 def agent_actor(agent_id: str, fleet_id: str) -> Actor:

@@ -21,7 +21,7 @@ from muster.store import journal
 from muster.store.records import Transaction
 from muster.store.requests import Remembered
 from muster.verbs import System
-from unit.stage import WITHIN_SECONDS, Stage, agent_actor, contents, hub, refused
+from unit.stage import WITHIN_SECONDS, Stage, agent_actor, contents, finish_run, hub, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def end_run(stage: Stage, agent_id: str, outcome: Outcome = Outcome.DONE, 
     seat = await stage.engine.query(stage.engine.catalog["actor.seat"], SYSTEM, agent=agent_id)
     spent = Spent(tokens=0, cost_usd=0.0)
     if outcome is Outcome.DONE:
-        await stage.engine.execute(run_commands.finish, SYSTEM, run=seat.run, output=output, spent=spent)
+        await finish_run(stage, agent_id, output, spent)
     elif outcome is Outcome.CANCELLED:
         await stage.engine.execute(run_commands.cut, SYSTEM, run=seat.run, output=output, spent=spent)
     else:
@@ -312,7 +312,14 @@ async def test_an_agent_may_only_look_at_its_own_fleet(stage):
         "fleet.brief",
         "fleet.status",
         "hub.ping",
+        "inbox.read",
+        "inbox.waits",
+        "message.acknowledge",
+        "message.send",
+        "message.send_all",
         "persona.list",
+        "receipt.list",
+        "receipt.write",
         "result.collect",
     }
     for verb in ("fleet.status", "fleet.brief", "result.collect"):

@@ -1,6 +1,6 @@
 """What happens at a ceiling: the work pauses there, and goes on when somebody says so."""
 
-from muster.commands.endings import end_open_turn, end_run, queue_again
+from muster.commands.endings import end_open_turns, end_run, queue_again
 from muster.model.agent import Agent, Wanted
 from muster.model.budget import Budget, Means, Use
 from muster.model.fleet import Fleet
@@ -8,6 +8,8 @@ from muster.model.ids import FleetId, TurnId
 from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.turn import Ending, Turn, TurnKind
 from muster.prompts.continuation import GO_ON
+from muster.store import inboxes
+from muster.store.members import newest_turn
 from muster.store.records import Transaction
 from muster.store.statements import SET
 
@@ -40,7 +42,7 @@ def pause_agent(tx: Transaction, agent: Agent, reason: str) -> None:
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.INTERRUPTED, reason)
     else:
-        end_open_turn(tx, agent.id, Ending.PAUSED, reason, "")
+        end_open_turns(tx, agent.id, Ending.PAUSED, reason)
 
 
 def resume_agent(tx: Transaction, agent: Agent) -> None:
@@ -48,9 +50,9 @@ def resume_agent(tx: Transaction, agent: Agent) -> None:
     resumed, event = agent.resume()
     tx.save(resumed)
     tx.record(event)
-    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    turn = newest_turn(tx, agent.id)
     if turn.ending is Ending.PAUSED:
-        tx.add(_following(tx, turn))
+        _follow(tx, turn)
     run = tx.get(Run, agent.run)
     if run.state is RunState.ENDED:
         queue_again(tx, run, resumed)
@@ -66,10 +68,10 @@ def raise_budgets(tx: Transaction, fleet: Fleet, more: Budget) -> None:
             tx.save(agent.raise_budget(more))
 
 
-def _following(tx: Transaction, cut: Turn) -> Turn:
-    """What is said next: to go on, or the turn itself where nothing of it was sent."""
+def _follow(tx: Transaction, cut: Turn) -> None:
+    """Say next: to go on; or the turn itself with what it brings, where nothing of it was sent."""
     is_new_to_it = cut.sends == 0
-    return Turn(
+    following = Turn(
         id=TurnId(tx.new_id(Turn)),
         agent=cut.agent,
         fleet=cut.fleet,
@@ -78,6 +80,9 @@ def _following(tx: Transaction, cut: Turn) -> Turn:
         text=cut.text if is_new_to_it else GO_ON,
         created_at=tx.now,
     )
+    tx.add(following)
+    for delivery in inboxes.carried_by(tx, [cut.id]) if is_new_to_it else ():
+        tx.save(delivery.carry(following.id))
 
 
 def _used_up_by_fleet(tx: Transaction, id: FleetId) -> str | None:

@@ -1,15 +1,19 @@
 """How work ends inside a transaction: the endings are written here, before anything outside is stopped."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from muster.commands.notices import announce
-from muster.model.agent import Agent, Wanted, agent_status
+from muster.commands.proofs import note_return, note_seen
+from muster.model.agent import Agent, Wanted
 from muster.model.ask import OPEN, Ask
 from muster.model.event import FleetQuieted
-from muster.model.fleet import Fleet, FleetStatus, fleet_status
+from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.run import Outcome, Run, RunState
 from muster.model.turn import CUTS, Ending, Turn
+from muster.store import inboxes
+from muster.store.members import members_of, status_of
 from muster.store.records import Transaction
 
 
@@ -18,7 +22,7 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     stopped, event = agent.cancel(reason)
     tx.save(stopped)
     tx.record(event)
-    end_open_turn(tx, agent.id, Ending.CANCELLED, reason, "")
+    end_open_turns(tx, agent.id, Ending.CANCELLED, reason)
     run = tx.get(Run, agent.run)
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.CANCELLED, reason)
@@ -38,16 +42,17 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     tx.record(event)
     if run.state is RunState.WORKING:
         _settle_time(tx, ended)
-    status = status_of(tx, run.fleet)
+    note_rest(tx, run.fleet)
+
+
+def note_rest(tx: Transaction, id: FleetId) -> None:
+    """Tell that a fleet is quiet or paused, where it is."""
+    fleet = tx.get(Fleet, id)
+    members = members_of(tx, id)
+    status = status_of(tx, fleet, members)
     if status is not FleetStatus.RUNNING:
-        tx.record(FleetQuieted(fleet=run.fleet, status=status))
-        announce(tx, tx.get(Fleet, run.fleet), status)
-
-
-def announce_rest(tx: Transaction, fleet: FleetId) -> None:
-    """Tell the lead of a fleet that is at rest: what was paused has no run left whose end would do it."""
-    if (status := status_of(tx, fleet)) not in (FleetStatus.RUNNING, FleetStatus.PAUSED):
-        announce(tx, tx.get(Fleet, fleet), status)
+        tx.record(FleetQuieted(fleet=id, status=status))
+        announce(tx, fleet, status, members)
 
 
 def _settle_time(tx: Transaction, ended: Run) -> None:
@@ -63,12 +68,6 @@ def withdraw_ask(tx: Transaction, ask: Ask) -> None:
     tx.record(event)
 
 
-def status_of(tx: Transaction, fleet: FleetId) -> FleetStatus:
-    runs = {run.id: run for run in tx.select(Run, fleet=fleet)}
-    statuses = [agent_status(agent, runs[agent.run]) for agent in tx.select(Agent, fleet=fleet)]
-    return fleet_status(tx.get(Fleet, fleet), statuses)
-
-
 def queue_again(tx: Transaction, run: Run, agent: Agent, pause: timedelta = timedelta()) -> None:
     """The agent's next run, there before this one is closed, so that its fleet never looks quiet in between."""
     following, queued = Run.queue(
@@ -79,9 +78,38 @@ def queue_again(tx: Transaction, run: Run, agent: Agent, pause: timedelta = time
     tx.record(queued)
 
 
-def end_open_turn(tx: Transaction, agent: AgentId, ending: Ending, error: str | None, output: str) -> None:
-    """End the agent's open turn with what was said, in its last run or else in one before."""
-    for turn in tx.select(Turn, agent=agent, ending=None):
+def open_turns(tx: Transaction, agent: AgentId) -> list[Turn]:
+    """Oldest first. Those that were sent come before those that were not."""
+    return tx.select(Turn, agent=agent, ending=None)
+
+
+def end_open_turns(tx: Transaction, agent: AgentId, ending: Ending, error: str | None, output: str = "") -> None:
+    """End what the agent works on with what was said. Messages that were on their way, and not sent, wait again."""
+    withdraw_unsent(tx, agent)
+    end_turns(tx, open_turns(tx, agent), ending, error, output)
+
+
+def end_turns(tx: Transaction, turns: Sequence[Turn], ending: Ending, error: str | None, output: str = "") -> None:
+    """End turns that one answer, or one failure, ended. What was said stands with the newest of them.
+
+    An answer proves that what they brought was read.
+    """
+    for turn in turns:
         ended, event = turn.end(ending, tx.now, error=error)
-        tx.save(ended.keep_output(output))
+        tx.save(ended.keep_output(output) if turn is turns[-1] else ended)
         tx.record(event)
+    if ending is Ending.ANSWERED:
+        for delivery in inboxes.carried_by(tx, [turn.id for turn in turns]):
+            note_seen(tx, delivery)
+
+
+def withdraw_unsent(tx: Transaction, agent: AgentId) -> None:
+    """Take back the prompts that only bring messages and were not sent, where the agent works on something else."""
+    turns = open_turns(tx, agent)
+    unsent = [turn for turn in turns if turn.brings_messages and not turn.sends]
+    for turn in unsent if len(unsent) < len(turns) else ():
+        withdrawn, event = turn.end(Ending.WITHDRAWN, tx.now)
+        tx.save(withdrawn)
+        tx.record(event)
+        for delivery in inboxes.carried_by(tx, [turn.id]):
+            note_return(tx, delivery)

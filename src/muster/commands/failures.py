@@ -1,14 +1,18 @@
-"""What a failed run is followed by: another one, or the end of its turn."""
+"""What a failed run is followed by: another one, or the end of its turns."""
 
 from datetime import datetime
 
-from muster.commands.endings import end_open_turn, end_run, queue_again
+from muster.commands.endings import end_run, end_turns, open_turns, queue_again, withdraw_unsent
 from muster.model.agent import Agent
+from muster.model.delivery import first_batch
 from muster.model.ids import AgentId, TurnId
+from muster.model.message import Message
 from muster.model.retry import Again, pause
 from muster.model.run import Outcome, Run
 from muster.model.turn import Ending, Turn, TurnKind
+from muster.prompts.messages import digest, revival
 from muster.prompts.retry import AFTER_REFUSAL, ASK_FOR_ANSWER
+from muster.store import inboxes
 from muster.store.records import Transaction
 
 ASKING_ANEW = {Again.NEW_TURN: ASK_FOR_ANSWER, Again.AFTER_REFUSAL: AFTER_REFUSAL}
@@ -26,15 +30,19 @@ def fail_run(
     not_before: datetime | None = None,
 ) -> None:
     """End a run as failed. While attempts are left and trying again can help, queue another, after a pause."""
-    (turn,) = tx.select(Turn, agent=agent.id, ending=None)
-    failed = turn.fail_attempt()
-    if again is Again.NEVER or failed.attempts >= agent.max_attempts:
-        end_open_turn(tx, agent.id, Ending.FAILED, error, output or said_before(tx, agent.id))
+    withdraw_unsent(tx, agent.id)
+    turns = open_turns(tx, agent.id)
+    attempts = max(turn.attempts for turn in turns) + 1
+    if again is Again.NEVER or attempts >= agent.max_attempts:
+        end_turns(tx, turns, Ending.FAILED, error, output or said_before(tx, agent.id))
     else:
-        tx.save(failed)
         if again in ASKING_ANEW:
-            _ask_anew(tx, failed, error, ASKING_ANEW[again])
-        queue_again(tx, run, agent, max(pause(failed.attempts, jitter), (not_before or tx.now) - tx.now))
+            end_turns(tx, turns, Ending.FAILED, error)
+            _say(tx, agent, TurnKind.RETRY, text=ASKING_ANEW[again], attempts=attempts)
+        else:
+            for turn in turns:
+                tx.save(turn.fail_attempt())
+        queue_again(tx, run, agent, max(pause(attempts, jitter), (not_before or tx.now) - tx.now))
     end_run(tx, run, Outcome.FAILED, error, output)
 
 
@@ -44,18 +52,44 @@ def said_before(tx: Transaction, agent: AgentId) -> str:
     return next((output for output in said if output), "")
 
 
-def _ask_anew(tx: Transaction, turn: Turn, error: str, text: str) -> None:
-    ended, event = turn.end(Ending.FAILED, tx.now, error=error)
-    tx.save(ended)
-    tx.record(event)
-    asking = Turn(
+def revive(tx: Transaction, agent: Agent) -> None:
+    """Its session is lost, and with it all that was said there: begin anew, with the task and what is unacknowledged.
+
+    Where the task itself is all that was ever sent, it is simply sent again.
+    """
+    withdraw_unsent(tx, agent.id)
+    turns = open_turns(tx, agent.id)
+    if [turn.kind for turn in turns] in ([TurnKind.FIRST], [TurnKind.REVIVAL]):
+        return
+    end_turns(tx, turns, Ending.FAILED, "Its session was lost.")
+    (first,) = tx.select(Turn, agent=agent.id, limit=1)
+    said = inboxes.unacknowledged(tx, agent.id)
+    for delivery in said:
+        tx.save(delivery.forget())
+    chosen = first_batch(said)
+    messages = tx.select(Message, id=[delivery.message for delivery in chosen])
+    turn = _say(
+        tx,
+        agent,
+        TurnKind.REVIVAL,
+        preamble=first.preamble,
+        text=revival(first.text, digest(messages, more=len(said) - len(chosen), at_work=True) if messages else ""),
+        attempts=max(turn.attempts for turn in turns),
+    )
+    for delivery in chosen:
+        tx.save(delivery.carry(turn.id))
+
+
+def _say(tx: Transaction, agent: Agent, kind: TurnKind, *, text: str, attempts: int, preamble: str = "") -> Turn:
+    turn = Turn(
         id=TurnId(tx.new_id(Turn)),
-        agent=turn.agent,
-        fleet=turn.fleet,
-        kind=TurnKind.RETRY,
-        preamble="",
+        agent=agent.id,
+        fleet=agent.fleet,
+        kind=kind,
+        preamble=preamble,
         text=text,
-        attempts=turn.attempts,
+        attempts=attempts,
         created_at=tx.now,
     )
-    tx.add(asking)
+    tx.add(turn)
+    return turn

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
-from muster.commands.endings import announce_rest, cut_agent
+from muster.commands.endings import cut_agent, note_rest
 from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -15,6 +15,8 @@ from muster.model.budget import Budget, Budgets
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
+from muster.store import inboxes
+from muster.store.members import standing_of
 from muster.store.records import Transaction
 from muster.store.statements import SET
 from muster.verbs import Operator, Settles, command
@@ -66,10 +68,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """`resumed` go on; `paused` stay so, and why."""
+    """`resumed` go on; `paused` stay so, and why. `released` counts the messages that were held back."""
 
     resumed: list[AgentId]
     paused: list[Held]
+    released: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +153,14 @@ def cancel(tx: Transaction, actor: Actor, fleet_id: FleetId, reason: Reason | No
     """End a fleet and all of its agents for good; what they said so far is kept. Cancelling again changes nothing."""
     fleet = tx.get(Fleet, fleet_id)
     if fleet.cancelled_at is None:
+        before = standing_of(tx, fleet.id)
         cancelled, event = fleet.cancel(reason, tx.now)
         tx.save(cancelled)
         tx.record(event)
         for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING):
             cut_agent(tx, agent, reason)
-        announce_rest(tx, fleet.id)
+        if before is FleetStatus.PAUSED:
+            note_rest(tx, fleet.id)  # no run was left whose end would tell
     return Cancelled(fleet_id=fleet.id)
 
 
@@ -170,18 +175,20 @@ def resume(tx: Transaction, actor: Actor, fleet_id: FleetId | None = None, more:
         tx.get(Fleet, fleet_id).require_open()
     fleets = [fleet_id] if fleet_id is not None else _paused_fleets(tx)
     answers = [_resume(tx, fleet, raised) for fleet in fleets]
-    if fleet_id is not None and raised == Budget() and not any(one.resumed or one.paused for one in answers):
+    changed = any(one.resumed or one.paused or one.released for one in answers)
+    if fleet_id is not None and raised == Budget() and not changed:
         raise Conflict(why=f"Nothing in fleet {fleet_id} is paused.")
     return Resumed(
         resumed=[agent for one in answers for agent in one.resumed],
         paused=[held for one in answers for held in one.paused],
+        released=sum(one.released for one in answers),
     )
 
 
 def _resume(tx: Transaction, id: FleetId, more: Budget) -> Resumed:
     if more != Budget():
         raise_budgets(tx, tx.get(Fleet, id), more)
-    answer = Resumed(resumed=[], paused=[])
+    answer = Resumed(resumed=[], paused=[], released=_release(tx, id))
     for agent in tx.select(Agent, fleet=id, wanted=Wanted.RUNNING, paused=SET):
         if (reason := why_not(tx, agent)) is not None:
             answer.paused.append(Held(agent_id=agent.id, reason=reason))
@@ -191,8 +198,20 @@ def _resume(tx: Transaction, id: FleetId, more: Budget) -> Resumed:
     return answer
 
 
+def _release(tx: Transaction, id: FleetId) -> int:
+    """Let the messages through that were held back, and count wake-ups anew. Returns how many there were."""
+    held = inboxes.held_in(tx, [agent.id for agent in tx.select(Agent, fleet=id)])
+    tx.save(tx.get(Fleet, id).let_through(tx.now))
+    for delivery in held:
+        released, event = delivery.release()
+        tx.save(released)
+        tx.record(event)
+    return len(held)
+
+
 def _paused_fleets(tx: Transaction) -> list[FleetId]:
-    return list(dict.fromkeys(agent.fleet for agent in tx.select(Agent, wanted=Wanted.RUNNING, paused=SET)))
+    paused = [agent.fleet for agent in tx.select(Agent, wanted=Wanted.RUNNING, paused=SET)]
+    return list(dict.fromkeys([*paused, *inboxes.held_fleets(tx)]))
 
 
 def _more(wish: MoreWish) -> Budget:

@@ -1,13 +1,13 @@
 """Notices are written, and ended when they stand in the conversation or have nothing to tell any more."""
 
+from collections.abc import Sequence
+
 from muster.model.actor import Actor
-from muster.model.agent import Agent, agent_status
 from muster.model.fleet import Fleet, FleetStatus
-from muster.model.ids import AgentId, NoticeId
+from muster.model.ids import NoticeId
 from muster.model.notice import Notice, NoticeEnding, NoticeKind
-from muster.model.run import Run
-from muster.model.turn import Turn
 from muster.prompts.notices import Word, digest
+from muster.store.members import FleetMember, newest_turn, reason_of
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -22,7 +22,7 @@ def end(tx: Transaction, actor: Actor, notice: NoticeId, ending: NoticeEnding) -
         tx.record(event)
 
 
-def announce(tx: Transaction, fleet: Fleet, status: FleetStatus) -> None:
+def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequence[FleetMember]) -> None:
     """Owe the lead that spawned a fleet the news of its first quiet, and of each pause. Nobody, where none did."""
     kind = NoticeKind.PAUSED if status is FleetStatus.PAUSED else NoticeKind.QUIET
     if fleet.spawned_in is None:
@@ -34,29 +34,17 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus) -> None:
         session=fleet.spawned_in,
         kind=kind,
         fleet=fleet.id,
-        text=digest(fleet, status, _why(tx, fleet, status), _words(tx, fleet)),
+        text=digest(fleet, status, reason_of(tx, fleet, status, members), [_word(tx, member) for member in members]),
         created_at=tx.now,
     )
     tx.add(notice)
     tx.record(notice.write())
 
 
-def _why(tx: Transaction, fleet: Fleet, status: FleetStatus) -> str | None:
-    if status is not FleetStatus.PAUSED:
-        return fleet.reason
-    return next((agent.paused for agent in tx.select(Agent, fleet=fleet.id) if agent.paused), None)
-
-
-def _words(tx: Transaction, fleet: Fleet) -> list[Word]:
-    """In the order of spawning."""
-    runs = {run.id: run for run in tx.select(Run, fleet=fleet.id)}
-    newest: dict[AgentId, Turn] = {turn.agent: turn for turn in tx.select(Turn, fleet=fleet.id)}
-    return [
-        Word(
-            name=agent.name,
-            status=agent_status(agent, runs[agent.run]),
-            output=newest[agent.id].output,
-            error=None if agent.paused else runs[agent.run].error,
-        )
-        for agent in tx.select(Agent, fleet=fleet.id)
-    ]
+def _word(tx: Transaction, member: FleetMember) -> Word:
+    return Word(
+        name=member.agent.name,
+        status=member.status,
+        output=newest_turn(tx, member.agent.id).output,
+        error=None if member.agent.paused else member.run.error,
+    )

@@ -1,12 +1,14 @@
 """Runs are admitted, started and ended: reports of the reconcilers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from muster.commands.budgets import enforce, pause_agent, why_not
-from muster.commands.endings import cut_outcome, end_open_turn, end_run
-from muster.commands.failures import fail_run, said_before
+from muster.commands.endings import cut_outcome, end_open_turns, end_run, end_turns, open_turns
+from muster.commands.failures import fail_run, revive, said_before
 from muster.commands.placing import Places
+from muster.commands.proofs import note_seen
 from muster.errors import Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -15,11 +17,13 @@ from muster.model.ceiling import Ceilings, Occupancy, Sharding
 from muster.model.deadline import Lapse, Watch, next_deadline
 from muster.model.event import HubSlept
 from muster.model.fleet import Fleet
-from muster.model.ids import RunId, ServerId, SessionId
+from muster.model.ids import RunId, ServerId, SessionId, TurnId
 from muster.model.retry import Again
 from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.spent import Spent
 from muster.model.turn import CUTS, Ending, Turn
+from muster.store import inboxes
+from muster.store.members import newest_turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -78,7 +82,7 @@ def lapse(tx: Transaction, actor: Actor, run: RunId, watch: Watch) -> None:
     if due.lapse is Lapse.SECONDS:
         enforce(tx, agent)
     else:
-        end_open_turn(tx, agent.id, Ending.TIMED_OUT, due.says, "")
+        end_open_turns(tx, agent.id, Ending.TIMED_OUT, due.says)
 
 
 @command(by=System)
@@ -104,11 +108,14 @@ def sleep(tx: Transaction, actor: Actor, gap: timedelta) -> None:
 
 
 @command(by=System)
-def finish(tx: Transaction, actor: Actor, run: RunId, output: str, spent: Spent | None) -> None:
-    """The turn was answered."""
+def finish(tx: Transaction, actor: Actor, run: RunId, turn: TurnId, output: str, spent: Spent | None) -> None:
+    """A turn was answered, and with it all that were sent before it. What came after it goes on in the same run."""
     row, agent = _report(tx, run, spent)
-    end_open_turn(tx, agent.id, Ending.ANSWERED, None, output)
-    end_run(tx, row, Outcome.DONE, None, output)
+    turns = open_turns(tx, agent.id)
+    answered = _up_to(turn, turns)
+    end_turns(tx, answered, Ending.ANSWERED, None, output)
+    if len(answered) == len(turns):
+        end_run(tx, row, Outcome.DONE, None, output)
 
 
 @command(by=System)
@@ -130,8 +137,10 @@ def fail(
     `not_before` is when the provider will hear of it again, where it said so.
     """
     row, agent = _report(tx, run, spent)
-    kept = agent.lose_session() if session_lost else agent
-    fail_run(tx, row, kept, error, again=again, jitter=jitter, output=output, not_before=not_before)
+    if session_lost:
+        agent = agent.lose_session()
+        revive(tx, agent)
+    fail_run(tx, row, agent, error, again=again, jitter=jitter, output=output, not_before=not_before)
 
 
 @command(by=System)
@@ -144,7 +153,7 @@ def cut(
     """
     row = tx.get(Run, run)
     agent = _spend(tx, tx.get(Agent, row.agent), spent)
-    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    turn = newest_turn(tx, agent.id)
     if turn.ending not in CUTS:
         raise Stale(kind="turn", id=turn.id, state=turn.ending or "open")
     if answered and turn.ending is Ending.PAUSED and agent.paused is not None:
@@ -159,7 +168,17 @@ def _answer_after_all(tx: Transaction, run: Run, agent: Agent, turn: Turn, outpu
     tx.save(resumed)
     tx.record(event)
     tx.save(turn.answer_after_all().keep_output(output))
+    for delivery in inboxes.carried_by(tx, [turn.id]):
+        note_seen(tx, delivery)
     end_run(tx, run, Outcome.DONE, None, output)
+
+
+def _up_to(turn: TurnId, turns: Sequence[Turn]) -> list[Turn]:
+    """Raises Stale where that one was ended meanwhile."""
+    for index, one in enumerate(turns, start=1):
+        if one.id == turn:
+            return list(turns[:index])
+    raise Stale(kind="turn", id=turn, state="ended")
 
 
 def _report(tx: Transaction, run: RunId, spent: Spent | None) -> tuple[Run, Agent]:

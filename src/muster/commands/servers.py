@@ -12,7 +12,8 @@ from muster.model.ids import ServerId
 from muster.model.retry import Again
 from muster.model.run import LIVE, Outcome, Run
 from muster.model.server import DEATHS, Server, StopReason
-from muster.model.turn import CUTS, Turn
+from muster.model.turn import CUTS
+from muster.store.members import newest_turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -78,7 +79,7 @@ def retire(tx: Transaction, actor: Actor, server: ServerId, generation: int, idl
 
 def _release(tx: Transaction, run: Run, server: Server, jitter: float) -> None:
     agent = tx.get(Agent, run.agent)
-    (turn,) = tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    turn = newest_turn(tx, agent.id)
     if turn.ending in CUTS:
         end_run(tx, run, cut_outcome(agent, turn), turn.error)
     elif server.why is StopReason.UNFIT:

@@ -6,14 +6,15 @@ wishes, does each so that doing it twice is harmless, and says what it sees. Wha
 a `Hint` only says where looking is worth while, and losing one costs time, not truth.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from muster.model.ask import AskKind, HostAsk
+from muster.model.delivery import Arrival
 from muster.model.facts import Line, Persona
 from muster.model.ids import AgentId, RunId, ServerId, SessionId, TurnId
 from muster.model.spent import Spent
@@ -78,6 +79,17 @@ class TurnWish:
     parts: tuple[str, ...]
     persona: str
     model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivalsWish:
+    """What to look for in a session: turns; tool calls (`<message id>:<call id>`); and moments, by any name."""
+
+    session: SessionId
+    directory: str
+    turns: tuple[TurnId, ...] = ()
+    calls: tuple[str, ...] = ()
+    moments: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Standing(StrEnum):
@@ -174,6 +186,14 @@ class Connection(Protocol):
 
     async def look(self, wish: TurnWish) -> Sight:
         """See how far a turn has got. Raises `SessionLost`."""
+        ...
+
+    async def arrivals(self, wish: ArrivalsWish) -> Mapping[str, Arrival]:
+        """How far what was given to a session has got, by turn, call and name. Raises `SessionLost`.
+
+        *Seen* is what a step of the model began after, that has ended well. A call that failed is absent: its answer
+        does not stand there.
+        """
         ...
 
     async def abort(self, session: SessionId, directory: str) -> None:

@@ -19,7 +19,8 @@ class Actor:
     """An authenticated caller. An agent carries its fleet, so that no check has to look it up.
 
     `directory` is where the caller stands, when its surface knows it: the default for `project`. `session` is the
-    operator's own conversation that the call comes from, where it comes from one: the lead.
+    operator's own conversation that the call comes from, where it comes from one: the lead. `call` is the tool call of
+    an agent's conversation in which the answer will stand.
     """
 
     kind: ActorKind
@@ -28,12 +29,16 @@ class Actor:
     server: ServerId | None = None
     directory: str | None = None
     session: SessionId | None = None
+    call: str | None = None
 
     @property
     def label(self) -> str:
         """`operator`, `system`, `agent:agt_…` or `server:srv_…`: the words of receipts and the journal."""
         name = self.agent or self.server
         return f"{self.kind}:{name}" if name else str(self.kind)
+
+    def calling(self, call: str) -> "Actor":
+        return replace(self, call=call)
 
     def standing_in(self, directory: str) -> "Actor":
         return replace(self, directory=directory)

@@ -167,6 +167,15 @@ def agent_status(agent: Agent, run: Run) -> AgentStatus:
             return _ENDED[run.outcome or Outcome.FAILED]
 
 
+def why_gone(agent: Agent, run: Run) -> str | None:
+    """Why nothing will reach an agent any more, where that is so; `run` is its newest."""
+    if agent.wanted is Wanted.STOPPED:
+        return f"{agent.name} was cancelled" + (f": {agent.stop_reason}" if agent.stop_reason else "")
+    if run.state is RunState.ENDED and run.outcome is Outcome.FAILED and run.lone_death:
+        return f"{agent.name} was given up: {run.error}"
+    return None
+
+
 _ENDED = {
     Outcome.DONE: AgentStatus.DONE,
     Outcome.FAILED: AgentStatus.FAILED,

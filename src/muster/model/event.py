@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any  # an event's body is JSON
 
-from muster.model.ids import AgentId, AskId, FleetId, NoticeId, RunId, ServerId, SessionId, TurnId
+from muster.model.ids import AgentId, AskId, FleetId, MessageId, NoticeId, RunId, ServerId, SessionId, TurnId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,14 @@ class RunEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnComposed(Event):
+    """Messages are to be brought to the agent by a prompt of their own."""
+
+    turn: TurnId
+    messages: tuple[MessageId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSent(Event):
     turn: TurnId
     sends: int
@@ -191,6 +199,63 @@ class AskWithdrawn(Event):
     """Nobody waits for an answer any more: the run has ended, or the host took it back."""
 
     ask: AskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(Event):
+    """`agent` is the sender; what was said stands in the message."""
+
+    message: MessageId
+    to: str
+    type: str
+    recipients: tuple[AgentId, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryInjected(Event):
+    """The message stands in the agent's conversation."""
+
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySeen(Event):
+    """A model request with the message in it has ended."""
+
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReturned(Event):
+    """What was to bring the message did not: it waits again."""
+
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryHeld(Event):
+    """The message wakes nobody until the operator lets it through."""
+
+    message: MessageId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReleased(Event):
+    message: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryUndeliverable(Event):
+    message: MessageId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptWritten(Event):
+    message: MessageId
+    action: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class Fleet:
     `on_ask` is what its project wants done with its agents' asks; None: what the hub does with all.
 
     `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
+    `let_through_at`: when the operator last let it go on; wake-ups count from then.
     """
 
     id: FleetId
@@ -53,6 +54,7 @@ class Fleet:
     on_ask: OnAsk | None = None
     worked_ms: int = 0
     working_since: datetime | None = None
+    let_through_at: datetime | None = None
 
     @property
     def budget(self) -> Budget:
@@ -89,18 +91,29 @@ class Fleet:
         since = timedelta() if self.working_since is None else now - self.working_since
         return self.worked_ms * MILLISECOND + since
 
+    def let_through(self, now: datetime) -> "Fleet":
+        """What was held back may wake agents again, and wake-ups count from now."""
+        return replace(self, let_through_at=now)
+
     def require_open(self) -> None:
         if self.cancelled_at is not None:
             raise errors.FleetCancelled(id=self.id)
 
 
-def fleet_status(fleet: Fleet, agents: Collection[AgentStatus]) -> FleetStatus:
-    """Computed, never stored: running while anyone is on the way, then how it came out."""
+def fleet_status(
+    fleet: Fleet, agents: Collection[AgentStatus], *, expected: bool = False, held: bool = False
+) -> FleetStatus:
+    """Computed, never stored: running while anyone is on the way, then how it came out.
+
+    `expected`: a message waits that will wake somebody. `held`: one that would, and is held back.
+    """
     if ACTIVE.intersection(agents):
         return FleetStatus.RUNNING
     if fleet.cancelled_at is not None:
         return FleetStatus.CANCELLED
-    if AgentStatus.PAUSED in agents:
+    if expected:
+        return FleetStatus.RUNNING
+    if held or AgentStatus.PAUSED in agents:
         return FleetStatus.PAUSED
     if FAILURES.intersection(agents):
         return FleetStatus.FAILED

@@ -1,4 +1,4 @@
-"""The names of rows. Each is a prefix and 60 random bits, short enough for a model to repeat."""
+"""The names of rows. Most are a prefix and 60 random bits, short enough for a model to repeat."""
 
 from typing import NewType
 
@@ -9,4 +9,8 @@ TurnId = NewType("TurnId", str)
 AskId = NewType("AskId", str)
 ServerId = NewType("ServerId", str)
 NoticeId = NewType("NoticeId", str)
+MessageId = NewType("MessageId", str)
+DeliveryId = NewType("DeliveryId", str)  # a message's and a recipient's: a colon lies between them
+ReceiptId = NewType("ReceiptId", str)
+WakeupId = NewType("WakeupId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

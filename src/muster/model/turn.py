@@ -14,6 +14,8 @@ class TurnKind(StrEnum):
     FIRST = "first"
     RETRY = "retry"  # asks for the answer that the turn before it did not bring
     CONTINUATION = "continuation"  # goes on where a pause cut the turn before it
+    DIGEST = "digest"  # brings messages
+    REVIVAL = "revival"  # tells a new session, after the old one was lost, the task and what was said
 
 
 class Ending(StrEnum):
@@ -22,6 +24,7 @@ class Ending(StrEnum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     PAUSED = "paused"
+    WITHDRAWN = "withdrawn"  # it was never sent: its messages wait again
 
 
 CUTS = {
@@ -55,6 +58,11 @@ class Turn:
     created_at: datetime
     sent_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def brings_messages(self) -> bool:
+        """And nothing else: where it was never sent, nothing is lost with it."""
+        return self.kind is TurnKind.DIGEST
 
     def send(self, run: RunId, now: datetime) -> "tuple[Turn, TurnSent]":
         self._require_open()

@@ -17,6 +17,7 @@ from muster.model.ids import ServerId
 from muster.model.server import Server, ServerState, StopReason
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections, process_of
+from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.listening import Listening
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -41,6 +42,7 @@ class HostsReconciler(Reconciler):
         connections: Connections,
         runs: RunsReconciler,
         asks: AsksReconciler,
+        deliveries: DeliveriesReconciler,
         *,
         idle: timedelta,
         memory_mib: int,
@@ -48,7 +50,14 @@ class HostsReconciler(Reconciler):
     ) -> None:
         super().__init__(engine)
         self._connections = connections
-        self._listening = Listening(engine, connections, servers=self.queue, runs=runs.queue, asks=asks.queue)
+        self._listening = Listening(
+            engine,
+            connections,
+            servers=self.queue,
+            runs=runs.queue,
+            asks=asks.queue,
+            deliveries=deliveries.queue,
+        )
         self._idle = idle
         self._memory_mib = memory_mib
         self._clock = clock

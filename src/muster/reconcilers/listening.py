@@ -23,12 +23,15 @@ log = logging.getLogger(__name__)
 class Listening:
     """One listener for each server that is awake. What it misses costs time, not truth."""
 
-    def __init__(self, engine: Engine, connections: Connections, *, servers: Queue, runs: Queue, asks: Queue) -> None:
+    def __init__(
+        self, engine: Engine, connections: Connections, *, servers: Queue, runs: Queue, asks: Queue, deliveries: Queue
+    ) -> None:
         self._engine = engine
         self._connections = connections
         self._servers = servers
         self._runs = runs
         self._asks = asks
+        self._deliveries = deliveries
         self._listeners: dict[ServerId, anyio.CancelScope] = {}
 
     def start(self, tasks: TaskGroup) -> None:
@@ -67,6 +70,7 @@ class Listening:
             return
         if hint.turning:
             self._runs.add(agent.run)
+            self._deliveries.add(agent.id)
         elif hint.stirring_only:
             await self._engine.execute(run_commands.stir, SYSTEM, run=agent.run)
         elif hint.tool != agent.tool:

@@ -18,7 +18,7 @@ from muster.model.event import Entry
 
 log = logging.getLogger(__name__)
 
-SUBJECTS = ("run", "server", "ask")  # what a fact is about, beside its fleet and its agent
+SUBJECTS = ("run", "server", "ask", "to")  # what a fact is about, beside its fleet and its agent
 RESYNC_SECONDS = 1.0  # what a lost wake-up costs
 RESTING_SECONDS = 15.0
 FIRST_BACKOFF, LAST_BACKOFF = 0.25, 5.0

@@ -23,7 +23,7 @@ from muster.model.ids import AgentId, FleetId, RunId, SessionId
 from muster.model.retry import Again
 from muster.model.run import Run, RunState
 from muster.model.server import Server, ServerState
-from muster.model.turn import CUTS
+from muster.model.turn import CUTS, Turn
 from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
@@ -65,6 +65,8 @@ class RunsReconciler(Reconciler):
             case "run.admitted" | "run.ended":
                 return [entry.body["run"]]
             case "agent.cancelled" | "agent.paused" if entry.agent is not None:
+                return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
+            case "turn.composed" if entry.agent is not None:
                 return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
             case "fleet.limited" | "fleet.raised" if entry.fleet is not None:
                 return await self.engine.query(run_views.live, SYSTEM, fleet=FleetId(entry.fleet))
@@ -143,8 +145,8 @@ class RunsReconciler(Reconciler):
         return 0.0
 
     async def _next_step(self, work: Work, connection: Connection) -> float | None:
-        if not work.sent_in_this_run:
-            return await self._send(work, connection)
+        if work.unsent is not None and work.unsent.ending is None:
+            return await self._send(work, work.unsent, connection)
         sight = await connection.look(turn_wish(work))
         match sight.standing:
             case Standing.OPEN if self._waits_too_long(sight):
@@ -160,12 +162,12 @@ class RunsReconciler(Reconciler):
             case Standing.FAILED:
                 return await self._fail(work, sight.error or "The host reported an error.", _again(sight), sight)
 
-    async def _send(self, work: Work, connection: Connection) -> float:
-        await connection.send(turn_wish(work))
+    async def _send(self, work: Work, turn: Turn, connection: Connection) -> float:
+        await connection.send(turn_wish(work, turn))
         checkpoint("turn.send:sent")
-        await self.engine.execute(turn_commands.send, SYSTEM, turn=work.turn.id, run=work.run.id)
-        # What was sent before may stand answered, and no hint would tell of that.
-        return 0.0 if work.turn.sends else LOOK_SECONDS
+        await self.engine.execute(turn_commands.send, SYSTEM, turn=turn.id, run=work.run.id)
+        # What was sent before may stand answered, and no hint would tell of that; or more waits to be sent.
+        return 0.0 if turn.sends or turn is not work.turns[-1] else LOOK_SECONDS
 
     async def _send_again(self, work: Work, connection: Connection, sight: Sight) -> float | None:
         sent_at = work.turn.sent_at
@@ -173,7 +175,7 @@ class RunsReconciler(Reconciler):
             return GRACE.total_seconds()
         if work.turn.sends >= SENDS * work.run.number:
             return await self._fail(work, NOT_TAKEN_UP, Again.NEVER, sight)
-        return await self._send(work, connection)
+        return await self._send(work, work.turn, connection)
 
     def _waits_too_long(self, sight: Sight) -> bool:
         return sight.retry_at is not None and sight.retry_at - self._clock() > PATIENCE
@@ -232,11 +234,16 @@ class RunsReconciler(Reconciler):
         checkpoint("run.finish:answered")
         try:
             await self.engine.execute(
-                run_commands.finish, SYSTEM, run=work.run.id, output=sight.output, spent=sight.spent
+                run_commands.finish,
+                SYSTEM,
+                run=work.run.id,
+                turn=work.turn.id,
+                output=sight.output,
+                spent=sight.spent,
             )
         except Stale:
             return 0.0  # it was cut meanwhile: look again
-        return None
+        return None if work.turn is work.turns[-1] else 0.0
 
     async def _fail(
         self,
@@ -280,12 +287,14 @@ def _again(sight: Sight) -> Again:
     return Again.AFTER_REFUSAL if sight.refused else Again.SAME_TURN
 
 
-def turn_wish(work: Work) -> TurnWish:
+def turn_wish(work: Work, turn: Turn | None = None) -> TurnWish:
+    """`turn`: that by which the run is seen where none is named."""
+    turn = turn or work.turn
     return TurnWish(
-        id=work.turn.id,
+        id=turn.id,
         session=work.agent.session or SessionId(""),
         directory=work.agent.directory,
-        parts=tuple(part for part in (work.turn.preamble, work.turn.text) if part),
+        parts=tuple(part for part in (turn.preamble, turn.text) if part),
         persona=work.agent.persona,
         model=work.agent.model,
     )

@@ -17,16 +17,20 @@ from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.ask import Ask
+from muster.model.delivery import Delivery
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
+from muster.model.message import Message
 from muster.model.notice import Notice
+from muster.model.receipt import Receipt
 from muster.model.run import Run
 from muster.model.server import Server
 from muster.model.turn import Turn
+from muster.model.wakeup import Wakeup
 from muster.store import journal, requests, schema, statements
 
-Record = Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice
+Record = Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice | Message | Delivery | Receipt | Wakeup
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
 
@@ -39,6 +43,10 @@ TABLES: Mapping[type, Table] = {
     Server: schema.servers,
     Lead: schema.leads,
     Notice: schema.notices,
+    Message: schema.messages,
+    Delivery: schema.deliveries,
+    Receipt: schema.receipts,
+    Wakeup: schema.wakeups,
 }
 PREFIXES: Mapping[type, str] = {
     Fleet: "flt",
@@ -48,6 +56,8 @@ PREFIXES: Mapping[type, str] = {
     Ask: "ask",
     Server: "srv",
     Notice: "ntc",
+    Message: "msg",
+    Wakeup: "wak",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 
@@ -94,6 +104,17 @@ class Reading:
 
     def count(self, kind: type[R], /, **where: object) -> int:
         return statements.count(self._connection, TABLES[kind], where)
+
+    def any(self, kind: type[R], /, **where: object) -> bool:
+        return statements.exists(self._connection, TABLES[kind], where)
+
+    def distinct(self, kind: type[R], column: str, /, **where: object) -> list[Any]:
+        """The different values of a field, in no order."""
+        return statements.distinct(self._connection, TABLES[kind], column, where)
+
+    def following(self, kind: type[R], /, *, after: int, limit: int, **where: object) -> list[tuple[int, R]]:
+        """Oldest first, each with its cursor."""
+        return self._rows(kind, where | {"seq": statements.Above(after)}, limit=limit, newest_first=False)
 
     def last(self, kind: type[R], moment: str, **where: object) -> datetime | None:
         """The latest of a field that holds a moment."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any  # SQLAlchemy's own signature of process_* hands the dialect as Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeDecorator
 
 from muster.model.ask import Option, Question
@@ -101,6 +101,11 @@ def _reference(name: str, table: str) -> Column[str]:
     return Column(name, Utf8, ForeignKey(f"{table}.id"), nullable=False, index=True)
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of the rows that still matter: it does not grow with those that do not."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 fleets = Table(
     "fleets",
     metadata,
@@ -119,6 +124,7 @@ fleets = Table(
     Column("on_ask", Utf8),
     Column("worked_ms", BigInteger, nullable=False),
     Column("working_since", Moment),
+    Column("let_through_at", Moment),
     sqlite_autoincrement=True,
 )
 
@@ -277,6 +283,79 @@ notices = Table(
     Column("created_at", Moment, nullable=False),
     Column("ending", Utf8),
     Column("ended_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _seq(),
+    _id(),
+    _reference("fleet", "fleets"),
+    Column("sender", Utf8),
+    Column("from_name", Utf8, nullable=False),
+    Column("to", Utf8, nullable=False),
+    Column("type", Utf8, nullable=False),
+    Column("payload", Utf8, nullable=False),
+    Column("correlation_id", Utf8),
+    Column("recipients", Words, nullable=False),
+    Column("by", Utf8, nullable=False),
+    Column("sent_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _seq(),
+    _id(),
+    Column("message", Utf8, ForeignKey("messages.id"), nullable=False),
+    Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
+    Column("agent", Utf8, ForeignKey("agents.id"), nullable=False),
+    Column("sender", Utf8),
+    Column("urgent", Boolean, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("state", Utf8, nullable=False),
+    Column("turn", Utf8),
+    Column("call", Utf8),
+    Column("held", Utf8),
+    Column("why", Utf8),
+    Column("sent_at", Moment, nullable=False),
+    Column("injected_at", Moment),
+    Column("seen_at", Moment),
+    Column("settled_at", Moment),
+    _partial("ix_deliveries_inbox", "agent", where="settled_at IS NULL"),
+    _partial("ix_deliveries_unseen", "agent", "turn", where="settled_at IS NULL AND seen_at IS NULL"),
+    _partial("ix_deliveries_turn", "turn", where="turn IS NOT NULL"),
+    sqlite_autoincrement=True,
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    _seq(),
+    _id(),
+    _reference("message", "messages"),
+    Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
+    Column("agent", Utf8),
+    Column("action", Utf8, nullable=False),
+    Column("note", Utf8),
+    Column("by", Utf8, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+wakeups = Table(
+    "wakeups",
+    metadata,
+    _seq(),
+    _id(),
+    Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
+    Column("pair", Utf8, nullable=False),
+    Column("turn", Utf8, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_wakeups_pair", "pair", "at"),
+    Index("ix_wakeups_fleet", "fleet", "at"),
     sqlite_autoincrement=True,
 )
 

@@ -21,6 +21,7 @@ Shape = tuple[tuple[str, str, int], ...]
 Converter = Callable[[Any], Any]
 WHICH = "which_id"
 NONE_OF_THEM: Final[ColumnElement[bool]] = literal_column("1 = 0")  # with false() SQLAlchemy drops the other marks
+ONE: Final[ColumnElement[int]] = literal_column("1")
 SET: Final = object()
 """In a `Where`: anything but nothing."""
 
@@ -38,6 +39,13 @@ class Above:
 
 
 @dataclass(frozen=True, slots=True)
+class But:
+    """In a `Where`: anything else than this, nothing included."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """Text with marks; `names` says whose value each mark takes, `binders` how the value is stored."""
 
@@ -49,6 +57,9 @@ class Statement:
         bound = zip(self.binders, values, strict=True)
         stored = tuple([value if bind is None else bind(value) for bind, value in bound])
         return dialects.execute(connection, self.text, stored)
+
+    def followed_by_words(self, words: str) -> "Statement":
+        return Statement(text=self.text + words, names=self.names, binders=self.binders)
 
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
@@ -73,6 +84,20 @@ def count(connection: Connection, table: Table, where: Where) -> int:
     shape, values = _read(where)
     number: int = _drawn_sum(table, None, shape).run(connection, values).fetchone()[0]
     return number
+
+
+def exists(connection: Connection, table: Table, where: Where) -> bool:
+    """Whether there is one, without counting them."""
+    shape, values = _read(where)
+    return _drawn_exists(table, shape).run(connection, values).fetchone() is not None
+
+
+def distinct(connection: Connection, table: Table, column: str, where: Where) -> list[Any]:
+    """The different values of a column, in no order."""
+    shape, values = _read(where)
+    found = _drawn_distinct(table, column, shape).run(connection, values).fetchall()
+    read = table.c[column].type.result_processor(dialects.DIALECT, None)
+    return [row[0] if read is None else read(row[0]) for row in found]
 
 
 def total(connection: Connection, table: Table, column: str, where: Where) -> int:
@@ -131,7 +156,7 @@ def _read(where: Where) -> tuple[Shape, list[object]]:
             case tuple() | list():
                 shape.append((name, "among", len(value)))
                 values.extend(value)
-            case Below(limit) | Above(limit):
+            case Below(limit) | Above(limit) | But(limit):
                 shape.append((name, type(value).__name__, 1))
                 values.append(limit)
             case _:
@@ -159,6 +184,8 @@ def _condition(column: ColumnElement[Any], how: str, marks: list[BindParameter[A
             return column < marks[0]
         case "Above":
             return column > marks[0]
+        case "But":
+            return column.is_distinct_from(marks[0])
     return column == marks[0]
 
 
@@ -178,6 +205,16 @@ def _drawn_sum(table: Table, column: str | None, shape: Shape) -> Statement:
     """Of a column, or how many rows there are."""
     what = func.count() if column is None else func.coalesce(func.sum(table.c[column]), text("0"))
     return _compiled(select(what).select_from(table).where(*_conditions(table, shape)))
+
+
+@lru_cache(maxsize=1024)
+def _drawn_exists(table: Table, shape: Shape) -> Statement:
+    return _compiled(select(ONE).select_from(table).where(*_conditions(table, shape))).followed_by_words(" LIMIT 1")
+
+
+@lru_cache(maxsize=1024)
+def _drawn_distinct(table: Table, column: str, shape: Shape) -> Statement:
+    return _compiled(select(table.c[column]).where(*_conditions(table, shape)).distinct())
 
 
 @lru_cache(maxsize=1024)

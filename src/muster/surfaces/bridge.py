@@ -62,7 +62,7 @@ class BridgeDoor:
         """A tool call of whoever is in the session that it came from; errors are told to the model, whole."""
         message = await read_message(request)
         try:
-            actor = await self._caller(request, message)
+            actor = (await self._caller(request, message)).calling(f"{message.message}:{message.call}")
             tool = self.toolkit.tool(message.tool, actor)
             arguments = message.arguments
             if message.request_id is not None and tool.verb.changes:

@@ -117,7 +117,8 @@ class McpDoor:
     def _is_answered_at_once(self, request: Request, name: str) -> bool:
         try:
             actor, toolkits = self._asked(request)
-            return find(toolkits, name, actor).verb.settles is None
+            verb = find(toolkits, name, actor).verb
+            return verb.settles is None and verb.awaits is None
         except MusterError:
             return True  # by a refusal
 

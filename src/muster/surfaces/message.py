@@ -22,6 +22,7 @@ class Message(BaseModel):
     arguments: dict[str, Any] = {}
     request_id: str | None = None
     message: str = ""
+    call: str = ""
     kind: str = ""
     notice: NoticeId = NoticeId("")
     ending: NoticeEnding = NoticeEnding.TOLD

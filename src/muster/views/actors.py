@@ -9,9 +9,9 @@ from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.server import Server, ServerState
 from muster.model.turn import Turn
+from muster.store.members import members_of
 from muster.store.records import Reading
 from muster.verbs import Member, System, view
-from muster.views.members import members_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

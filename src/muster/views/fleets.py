@@ -13,10 +13,10 @@ from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.model.turn import Turn
+from muster.store.members import FleetMember, error_of, members_of, newest_turn, reason_of, status_of
 from muster.store.records import Reading
 from muster.verbs import Cursor, Member, Operator, Settles, System, view
 from muster.views.asks import PermissionRow, permissions_in
-from muster.views.members import FleetMember, error_of, members_of, newest_turn, status_of
 from muster.views.results import Results, results_of
 
 Limit = Annotated[int, Field(ge=1, le=500)]
@@ -120,7 +120,7 @@ def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) 
 def brief(tx: Reading, actor: Actor, fleet_id: FleetId) -> FleetBrief:
     """A fleet's status alone."""
     fleet = _own_fleet(tx, actor, fleet_id)
-    return FleetBrief(fleet_id=fleet.id, status=status_of(fleet, members_of(tx, fleet.id)))
+    return FleetBrief(fleet_id=fleet.id, status=status_of(tx, fleet, members_of(tx, fleet.id)))
 
 
 @view(by=Operator)
@@ -176,13 +176,12 @@ def _own_fleet(tx: Reading, actor: Actor, fleet_id: FleetId) -> Fleet:
 
 
 def _fleet_row(tx: Reading, fleet: Fleet, members: list[FleetMember]) -> FleetRow:
-    status = status_of(fleet, members)
-    paused = (member.agent.paused for member in members if member.status is AgentStatus.PAUSED)
+    status = status_of(tx, fleet, members)
     return FleetRow(
         fleet_id=fleet.id,
         name=fleet.name,
         status=status,
-        reason=next(paused, None) if status is FleetStatus.PAUSED else fleet.reason,
+        reason=reason_of(tx, fleet, status, members),
         project=fleet.project,
         created_at=fleet.created_at,
         tokens=sum(member.agent.tokens for member in members),

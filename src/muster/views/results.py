@@ -8,9 +8,9 @@ from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.model.run import MILLISECOND
+from muster.store.members import FleetMember, error_of, members_of, newest_turn, status_of
 from muster.store.records import Reading
 from muster.verbs import Member, view
-from muster.views.members import FleetMember, error_of, members_of, newest_turn, status_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def results_of(tx: Reading, fleet: Fleet, agent_id: AgentId | None = None) -> Re
     chosen = [member for member in members if agent_id in (None, member.agent.id)]
     if not chosen:
         raise NotFound(kind="agent", id=str(agent_id), hint=f"Agents of the fleet: {_named(members)}.")
-    status = status_of(fleet, members)
+    status = status_of(tx, fleet, members)
     return Results(
         fleet_id=fleet.id,
         status=status,

@@ -10,24 +10,31 @@ from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server
 from muster.model.turn import Turn
+from muster.store.members import newest_turn
 from muster.store.records import Reading
 from muster.verbs import System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A run with all that it takes to do it. `turn`: the agent's open one, else its newest."""
+    """A run with all that it takes to do it. `turns`: the agent's open ones, in order; its newest where none is."""
 
     run: Run
     agent: Agent
     fleet: Fleet
-    turn: Turn
+    turns: list[Turn]
     server: Server | None
 
     @property
-    def sent_in_this_run(self) -> bool:
-        """An earlier run's sending does not count: each run sees to it anew that the turn is answered."""
-        return self.turn.sent_in == self.run.id
+    def unsent(self) -> Turn | None:
+        """The next to be sent. An earlier run's sending does not count: each run sees to it anew that all are there."""
+        return next((turn for turn in self.turns if turn.sent_in != self.run.id), None)
+
+    @property
+    def turn(self) -> Turn:
+        """By which it is seen how far the run has got: the newest that was sent, for it stands for those before it."""
+        sent = [turn for turn in self.turns if turn.sent_in == self.run.id]
+        return sent[-1] if sent else self.turns[0]
 
 
 @view(by=System)
@@ -35,10 +42,9 @@ def work(tx: Reading, actor: Actor, run: RunId) -> Work:
     """One run."""
     row = tx.get(Run, run)
     agent = tx.get(Agent, row.agent)
-    open_first = tx.select(Turn, agent=agent.id, ending=None, limit=1)
-    turn = open_first or tx.select(Turn, agent=agent.id, newest_first=True, limit=1)
+    turns = tx.select(Turn, agent=agent.id, ending=None) or [newest_turn(tx, agent.id)]
     server = None if row.server is None else tx.get(Server, row.server)
-    return Work(run=row, agent=agent, fleet=tx.get(Fleet, row.fleet), turn=turn[0], server=server)
+    return Work(run=row, agent=agent, fleet=tx.get(Fleet, row.fleet), turns=turns, server=server)
 
 
 @view(by=System)

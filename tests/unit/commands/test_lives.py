@@ -119,9 +119,15 @@ class Life:
                 wish = {"error": "why", "again": report, "jitter": 0.5, "output": "said", "spent": SPENT}
                 await self.report(run_commands.fail, run=run, session_lost=which % 2 == 0, **wish)
             case "finish":
-                await self.report(run_commands.finish, run=run, output="said", spent=SPENT)
+                turn = self.open_turn(run)
+                await self.report(run_commands.finish, run=run, turn=turn, output="said", spent=SPENT)
             case "cut":
                 await self.report(run_commands.cut, run=run, output="said", spent=SPENT)
+
+    def open_turn(self, run: str) -> str:
+        agent = next((one["agent"] for one in rows(self.stage.path, "runs") if one["id"] == run), None)
+        turns = [one for one in rows(self.stage.path, "turns") if one["agent"] == agent and one["ending"] is None]
+        return turns[-1]["id"] if turns else "none"
 
     async def lapse(self, which: int) -> None:
         await self.report(run_commands.lapse, run=self.pick("runs", which)["id"], watch=Watch(inactivity_ms=60_000))

@@ -23,6 +23,7 @@ class Cast:
     async def play(self, wish: TurnWish) -> Reply:
         prompt = wish.parts[-1]
         self.asked[prompt] += 1
+        self._wake()
         if prompt.startswith("hold"):
             self.held += 1
             self._wake()

@@ -10,6 +10,7 @@ from muster.commands import runs as run_commands
 from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
 from muster.surfaces.tokens import Claim
+from muster.surfaces.toolkits.mesh import MESH
 from unit.stage import Stage, contents, server_rows
 from unit.surfaces.doors import caller, code
 
@@ -129,7 +130,7 @@ async def test_host_server_has_nothing_but_the_bridge(url, placed):
 async def test_hello_names_the_members_tools_in_at_most_4_kilobytes(url, placed):
     async with placed.bridge(url, 0) as bridge:
         tools = (await bridge.post("/bridge/hello", json={"pid": 1, "later": "field"})).json()["tools"]
-    assert {tool["name"] for tool in tools} == {"fleet_status", "collect_results", "whoami"}
+    assert {tool["name"] for tool in tools} == {tool.name for tool in MESH.members_part()}
     assert len(json.dumps(tools).encode()) <= 4096
 
 

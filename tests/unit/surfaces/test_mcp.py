@@ -22,7 +22,16 @@ from unit.surfaces.doors import caller, code, web
 
 pytestmark = pytest.mark.anyio
 
-MEMBERS = {"fleet_status", "collect_results", "whoami"}
+MEMBERS = {
+    "fleet_status",
+    "collect_results",
+    "whoami",
+    "send_message",
+    "get_inbox",
+    "ack_message",
+    "receipt",
+    "get_receipts",
+}
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from muster.commands import runs as run_commands
 from muster.model.actor import SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.spent import Spent
-from unit.stage import Stage, refused
+from unit.stage import Stage, finish_run, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +22,9 @@ async def begin(stage: Stage, agent_id: str) -> str:
 
 async def test_result_tells_output_cost_and_how_long_it_took(stage, clock):
     spawned = await stage.spawn("a", "b")
-    run = await begin(stage, spawned["agent_ids"][0])
+    await begin(stage, spawned["agent_ids"][0])
     clock.advance(seconds=1.5)
-    await stage.engine.execute(
-        run_commands.finish, SYSTEM, run=run, output="said", spent=Spent(tokens=30, cost_usd=0.5)
-    )
+    await finish_run(stage, spawned["agent_ids"][0], "said", Spent(tokens=30, cost_usd=0.5))
     clock.advance(seconds=60)
     results = await stage.call("result.collect", fleet_id=spawned["fleet_id"])
     assert results["results"][0] == {

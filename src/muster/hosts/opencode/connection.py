@@ -9,12 +9,23 @@ from urllib.parse import unquote
 import anyio
 
 from muster.errors import HostAway, HostFailed, HostRefused, SessionLost
-from muster.hosts.contract import Hint, ReplyWish, ServerProcess, ServerWish, SessionWish, Sight, Standing, TurnWish
-from muster.hosts.opencode import translate
+from muster.hosts.contract import (
+    ArrivalsWish,
+    Hint,
+    ReplyWish,
+    ServerProcess,
+    ServerWish,
+    SessionWish,
+    Sight,
+    Standing,
+    TurnWish,
+)
+from muster.hosts.opencode import arrivals, translate
 from muster.hosts.opencode.client import Client, healthy_version
 from muster.hosts.opencode.tally import DEPTH, Tally
 from muster.hosts.opencode.translate import Reading
 from muster.model.ask import HostAsk
+from muster.model.delivery import Arrival
 from muster.model.facts import Line
 from muster.model.ids import SessionId
 
@@ -78,7 +89,8 @@ class OpenCodeConnection:
 
     async def send(self, wish: TurnWish) -> None:
         """Looks first at what was sent before: OpenCode would run a turn again that a later one was answered with."""
-        before = await self._read(wish) if await self._find(wish) else None
+        stands = await self._find(wish.session, wish.directory, translate.message_id(wish.id))
+        before = await self._read(wish) if stands else None
         if before and translate.sight(before).standing in (Standing.ANSWERED, Standing.OPEN):
             return
         await self._require_offered(wish)
@@ -99,6 +111,30 @@ class OpenCodeConnection:
                 seen = translate.sight(await self._read(wish))
         words = self._refusals.get(wish.session)
         return replace(seen, standing=Standing.FAILED, error=words) if words and seen.standing in UNANSWERED else seen
+
+    async def arrivals(self, wish: ArrivalsWish) -> Mapping[str, Arrival]:
+        """The status comes first: a call that ends meanwhile is then pending, and not taken for lost."""
+        statuses = await self._client.get("/session/status", wish.directory) if wish.calls else {}
+        own = f"/session/{wish.session}/message"
+        newest = await self._client.get(own, wish.directory, session=wish.session, limit=NEWEST_MESSAGES)
+        found: dict[str, Arrival] = {}
+        for turn in wish.turns:
+            prompt = await self._message(wish, translate.message_id(turn), newest)
+            found[turn] = arrivals.prompt_arrival(prompt, newest)
+        for mark in wish.calls:
+            id, _, call = mark.partition(":")
+            message = await self._message(wish, id, newest)
+            at_work = wish.session in statuses
+            found[mark] = arrivals.call_arrival(message, call, newest, at_work=at_work)
+        for name, moment in wish.moments.items():
+            found[name] = arrivals.moment_arrival(moment, newest)
+        return found
+
+    async def _message(self, wish: ArrivalsWish, id: str, newest: list[Any]) -> Any | None:
+        for message in newest:
+            if message["info"]["id"] == id:
+                return message
+        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish.session, wish.directory, id)
 
     async def abort(self, session: SessionId, directory: str) -> None:
         """OpenCode (1.18) keeps what an aborted session asked for, so that is taken back too."""
@@ -206,13 +242,12 @@ class OpenCodeConnection:
         for message in newest:
             if message["info"]["id"] == named:
                 return message
-        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish)
+        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish.session, wish.directory, named)
 
-    async def _find(self, wish: TurnWish) -> Any | None:
-        """The turn's own message, wherever it stands. A lost session has none either; whatever is done next tells."""
-        path = f"/session/{wish.session}/message/{translate.message_id(wish.id)}"
+    async def _find(self, session: SessionId, directory: str, id: str) -> Any | None:
+        """A message, wherever it stands. A lost session has none either; whatever is done next tells."""
         try:
-            return await self._client.get(path, wish.directory, session=wish.session)
+            return await self._client.get(f"/session/{session}/message/{id}", directory, session=session)
         except SessionLost:
             return None
 

@@ -242,6 +242,12 @@ def _is_answer(info: Json) -> bool:
     return info["role"] == "assistant" and not info.get("summary")
 
 
+def is_ended_step(info: Json) -> bool:
+    """A model request that came to its end, whether the turn goes on after it or not."""
+    ended = bool(info.get("time", {}).get("completed")) and bool(info.get("finish"))
+    return ended and _is_answer(info) and not info.get("error")
+
+
 def _is_good(info: Json) -> bool:
     return bool(info.get("time", {}).get("completed")) and not info.get("error") and _is_finished(info)
 

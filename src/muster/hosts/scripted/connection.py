@@ -1,15 +1,16 @@
 """A running scripted server, spoken to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from math import inf
 
 import anyio
 
 from muster.errors import HostAway, HostRefused, SessionLost
-from muster.hosts.contract import Hint, ReplyWish, ServerProcess, SessionWish, Sight, TurnWish
+from muster.hosts.contract import ArrivalsWish, Hint, ReplyWish, ServerProcess, SessionWish, Sight, TurnWish
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Session
 from muster.model.ask import HostAsk
+from muster.model.delivery import Arrival
 from muster.model.facts import Line, Persona
 from muster.model.ids import SessionId
 
@@ -44,6 +45,14 @@ class ScriptedConnection:
 
     async def look(self, wish: TurnWish) -> Sight:
         return (await self._session(wish.session)).sight(wish.id)
+
+    async def arrivals(self, wish: ArrivalsWish) -> Mapping[str, Arrival]:
+        session = await self._session(wish.session)
+        return (
+            {turn: session.arrival(turn) for turn in wish.turns}
+            | {call: session.call_arrival(call) for call in wish.calls}
+            | {name: session.arrival_since(moment) for name, moment in wish.moments.items()}
+        )
 
     async def abort(self, session: SessionId, directory: str) -> None:
         await self._reach()

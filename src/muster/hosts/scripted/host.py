@@ -16,8 +16,9 @@ from muster.hosts.scripted.connection import ScriptedConnection
 from muster.hosts.scripted.server import Server
 from muster.hosts.scripted.sessions import Play
 from muster.model.ask import AskKind, HostAsk, Question
+from muster.model.delivery import Arrival
 from muster.model.facts import Persona
-from muster.model.ids import RunId, ServerId
+from muster.model.ids import RunId, ServerId, SessionId
 
 VERSION = "1"
 BUILD = Persona(name="build", description="Does what the test says.", mode="primary", source="built-in")
@@ -106,6 +107,12 @@ class ScriptedHost:
     def crash(self, server: ServerId) -> None:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
         self._slot(server).die()
+
+    def place(self, session: SessionId, call: str, arrival: Arrival) -> None:
+        """Let a tool call of a session have got so far."""
+        for server in self._servers.values():
+            if session in server.sessions:
+                server.sessions[session].calls[call] = arrival
 
     def leave(self, run: RunId) -> None:
         """Let a run have left something behind, until that is ended."""

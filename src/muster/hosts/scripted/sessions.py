@@ -8,6 +8,7 @@ from typing import TypeAlias
 from anyio import CancelScope
 
 from muster.hosts.contract import SessionWish, Sight, Standing, TurnWish
+from muster.model.delivery import Arrival
 from muster.model.facts import Line
 from muster.model.ids import SessionId, TurnId
 from muster.model.spent import NOTHING, Spent
@@ -29,6 +30,8 @@ class Reply:
         return Spent(tokens=self.tokens, cost_usd=self.cost_usd, steps=self.steps)
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Play: TypeAlias = Callable[[TurnWish], Awaitable[Reply]] | Mapping[str, Reply | str]
 
 
@@ -49,6 +52,7 @@ class Asked:
     at: str
     reply: Reply | None = None
     work: CancelScope | None = None
+    answered_at: datetime = EPOCH
 
     @property
     def standing(self) -> Standing:
@@ -67,6 +71,7 @@ class Session:
     wish: SessionWish
     turns: dict[TurnId, Asked] = field(default_factory=dict)
     spent: Spent = NOTHING
+    calls: dict[str, Arrival] = field(default_factory=dict)
 
     def ask(self, wish: TurnWish) -> Asked | None:
         """The turn, if it is to be worked on now; None where it is answered or in work."""
@@ -77,7 +82,7 @@ class Session:
         return asked
 
     def settle(self, asked: Asked, reply: Reply) -> None:
-        asked.reply = reply
+        asked.reply, asked.answered_at = reply, datetime.now(UTC)
         self.spent += reply.spent
 
     def interrupt(self, reply: Reply | None) -> None:
@@ -90,13 +95,31 @@ class Session:
     def sight(self, turn: TurnId) -> Sight:
         asked = self.turns.get(turn)
         reply = (asked.reply if asked else None) or Reply()
+        at_work = any(one.work is not None for one in self.turns.values())  # on whichever turn, as in OpenCode
+        if asked is None:
+            return Sight(standing=Standing.ABSENT, spent=self.spent)
         return Sight(
-            standing=asked.standing if asked else Standing.ABSENT,
+            standing=Standing.OPEN if at_work else asked.standing,
             output=reply.output,
             error=reply.error,
             final=reply.final,
             spent=self.spent,
         )
+
+    def arrival(self, turn: TurnId) -> Arrival:
+        """Turns are answered one by one here, so a turn is read once it, or one after it, is answered."""
+        if turn not in self.turns:
+            return Arrival.ABSENT
+        later = list(self.turns)[list(self.turns).index(turn) :]
+        answered = any(self.turns[one].standing is Standing.ANSWERED for one in later)
+        return Arrival.SEEN if answered else Arrival.STANDS
+
+    def call_arrival(self, call: str) -> Arrival:
+        return self.calls.get(call, Arrival.PENDING)
+
+    def arrival_since(self, moment: datetime) -> Arrival:
+        answered = [asked for asked in self.turns.values() if asked.standing is Standing.ANSWERED]
+        return Arrival.SEEN if any(asked.answered_at > moment for asked in answered) else Arrival.STANDS
 
     def lines(self) -> tuple[Line, ...]:
         found: list[Line] = []

@@ -2,10 +2,14 @@
 
 from muster.commands import agents as agent_commands
 from muster.commands import fleets as fleet_commands
+from muster.commands import inbox as inbox_commands
+from muster.commands import messages as message_commands
+from muster.commands import receipts as receipt_commands
 from muster.surfaces.toolkits import Tool, Toolkit
-from muster.views import actors, fleets, hub, personas, results
+from muster.views import actors, fleets, hub, personas, receipts, results
 
 SELF = frozenset({"agent_id"})
+FROM = frozenset({"from_agent_id", "fleet_id"})
 
 MESH = Toolkit(
     "mesh",
@@ -19,6 +23,12 @@ MESH = Toolkit(
         Tool(name="cancel_fleet", verb=fleet_commands.cancel),
         Tool(name="cancel_agent", verb=agent_commands.cancel),
         Tool(name="set_fleet_timeout", verb=fleet_commands.set_timeout),
+        Tool(name="send_message", verb=message_commands.send, members=True, implied=FROM),
+        Tool(name="send_messages", verb=message_commands.send_all),
+        Tool(name="get_inbox", verb=inbox_commands.read, members=True, implied=SELF),
+        Tool(name="ack_message", verb=message_commands.acknowledge, members=True, implied=SELF),
+        Tool(name="receipt", verb=receipt_commands.write, members=True, implied=SELF),
+        Tool(name="get_receipts", verb=receipts.list_, members=True),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="get_health", verb=hub.health),

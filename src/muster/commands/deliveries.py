@@ -1,0 +1,176 @@
+"""Deliveries go their way: reports and wishes of the deliveries reconciler."""
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from muster.commands.endings import note_rest, open_turns, queue_again
+from muster.commands.posting import tell
+from muster.commands.proofs import note_return, note_seen, note_undeliverable
+from muster.model.actor import Actor
+from muster.model.agent import Agent, Wanted, why_gone
+from muster.model.delivery import BATCH, Arrival, Delivery, first_batch
+from muster.model.event import TurnComposed
+from muster.model.fleet import Fleet, FleetStatus
+from muster.model.ids import AgentId, TurnId, WakeupId
+from muster.model.message import Message, MessageType
+from muster.model.run import Run, RunState
+from muster.model.turn import Ending, Turn, TurnKind
+from muster.model.wakeup import Wakefulness, Wakeup, pair_of
+from muster.prompts.messages import digest, undeliverable
+from muster.store import inboxes
+from muster.store.members import standing_of
+from muster.store.records import Transaction
+from muster.store.statements import Above
+from muster.verbs import System, command
+
+HELD = "{who} woke each other {limit} times by messages. `muster resume {fleet}` lets them go on."
+
+
+@command(by=System)
+def compose(tx: Transaction, actor: Actor, agent: AgentId, wakefulness: Wakefulness) -> None:
+    """Write the prompt that brings an agent what waits for it: all of it when it is idle, else what is urgent."""
+    row = tx.get(Agent, agent)
+    run = tx.get(Run, row.run)
+    if row.wanted is Wanted.STOPPED or row.paused is not None:
+        return
+    if run.state is RunState.ENDED:
+        _wake(tx, row, run, wakefulness)
+    elif run.state is RunState.WORKING and all(turn.sent_in == run.id for turn in open_turns(tx, agent)):
+        _interject(tx, row)
+
+
+@command(by=System)
+def prove(tx: Transaction, actor: Actor, agent: AgentId, arrivals: Mapping[str, Arrival]) -> None:
+    """Note how far that has got which was brought to an agent, or taken by it, and settle what cannot arrive any more.
+
+    `arrivals`: what was read in its conversation, by turn, call or delivery; what is not in it could not be read.
+    """
+    row = tx.get(Agent, agent)
+    gone = why_gone(row, tx.get(Run, row.run))
+    before = standing_of(tx, row.fleet) if gone else None
+    for delivery in inboxes.underway(tx, agent):
+        _settle(tx, delivery, arrivals.get(delivery.mark), gone)
+    for delivery in inboxes.all_waiting(tx, agent) if gone else ():
+        _give_up(tx, delivery, gone or "")
+    if before is FleetStatus.RUNNING and standing_of(tx, row.fleet) is not before:
+        note_rest(tx, row.fleet)
+
+
+def _settle(tx: Transaction, delivery: Delivery, arrival: Arrival | None, gone: str | None) -> None:
+    if arrival is Arrival.SEEN:
+        note_seen(tx, delivery)
+    elif gone:
+        _give_up(tx, delivery, gone)
+    elif delivery.turn is not None:
+        _settle_carried(tx, delivery, tx.get(Turn, delivery.turn), arrival)
+    elif arrival is Arrival.ABSENT:
+        note_return(tx, delivery)
+
+
+def _settle_carried(tx: Transaction, delivery: Delivery, turn: Turn, arrival: Arrival | None) -> None:
+    match turn.ending:
+        case None | Ending.PAUSED:
+            if arrival is Arrival.STANDS and delivery.injected_at is None:
+                stands, event = delivery.inject(tx.now)
+                tx.save(stands)
+                tx.record(event)
+            elif arrival is Arrival.ABSENT and turn.ending is Ending.PAUSED and turn.sends:
+                note_return(tx, delivery)
+        case Ending.ANSWERED:
+            note_seen(tx, delivery)
+        case Ending.WITHDRAWN:
+            note_return(tx, delivery)
+        case Ending.FAILED | Ending.TIMED_OUT | Ending.CANCELLED:
+            _give_up(tx, delivery, f"the turn that brought it {turn.ending}: {turn.error or 'no reason was given'}")
+        case _:
+            assert_never(turn.ending)
+
+
+def _give_up(tx: Transaction, delivery: Delivery, why: str) -> None:
+    note_undeliverable(tx, delivery, why)
+    name = tx.get(Agent, delivery.agent).name
+    tell(tx, delivery.sender, MessageType.ALERT, undeliverable(delivery.message, name, why), delivery.message)
+
+
+def _wake(tx: Transaction, agent: Agent, run: Run, wakefulness: Wakefulness) -> None:
+    free = _free_to_wake(tx, agent, wakefulness)
+    if not free:
+        return
+    chosen = first_batch(free)
+    turn = _bring(tx, agent, chosen, at_work=False)
+    queue_again(tx, run, agent)
+    for sender in {delivery.sender for delivery in chosen} - {None}:
+        tx.add(_wakeup(tx, agent, sender or AgentId(""), turn))
+
+
+def _wakeup(tx: Transaction, agent: Agent, sender: AgentId, turn: Turn) -> Wakeup:
+    pair = pair_of(sender, agent.id)
+    return Wakeup(id=WakeupId(tx.new_id(Wakeup)), fleet=agent.fleet, pair=pair, turn=turn.id, at=tx.now)
+
+
+def _free_to_wake(tx: Transaction, agent: Agent, wakefulness: Wakefulness) -> list[Delivery]:
+    """The oldest that may wake the agent; those before them that may not are held back, and the operator hears."""
+    held = False
+    while waiting := inboxes.waiting(tx, agent.id, limit=BATCH):
+        reasons = {sender: _why_held(tx, agent, sender, wakefulness) for sender in {one.sender for one in waiting}}
+        for delivery in waiting:
+            if (why := reasons[delivery.sender]) is not None:
+                _hold(tx, delivery, why)
+                held = True
+        if free := [delivery for delivery in waiting if reasons[delivery.sender] is None]:
+            return free
+    if held:
+        note_rest(tx, agent.fleet)
+    return []
+
+
+def _hold(tx: Transaction, delivery: Delivery, why: str) -> None:
+    held, event = delivery.hold(why)
+    tx.save(held)
+    tx.record(event)
+
+
+def _why_held(tx: Transaction, agent: Agent, sender: AgentId | None, wakefulness: Wakefulness) -> str | None:
+    """Only what agents say to each other can go round in circles."""
+    if sender is None:
+        return None
+    fleet = tx.get(Fleet, agent.fleet)
+    since = {} if fleet.let_through_at is None else {"at": Above(fleet.let_through_at)}
+    pair, total = wakefulness.per_pair, wakefulness.per_fleet
+    if pair and tx.count(Wakeup, pair=pair_of(sender, agent.id), **since) >= pair:
+        return _held(f"{tx.get(Agent, sender).name} and {agent.name}", pair, fleet)
+    if total and tx.count(Wakeup, fleet=fleet.id, **since) >= total:
+        return _held("The fleet's agents", total, fleet)
+    return None
+
+
+def _held(who: str, limit: int, fleet: Fleet) -> str:
+    return HELD.format(who=who, limit=limit, fleet=fleet.id)
+
+
+def _interject(tx: Transaction, agent: Agent) -> None:
+    """One sender at a time: what is urgent, and all that it said before, so that its words keep their order."""
+    urgent = inboxes.oldest_urgent(tx, agent.id)
+    if urgent is not None:
+        said = inboxes.waiting_from(tx, agent.id, urgent.sender, limit=BATCH)
+        _bring(tx, agent, first_batch(said), at_work=True)
+
+
+def _bring(tx: Transaction, agent: Agent, deliveries: Sequence[Delivery], *, at_work: bool) -> Turn:
+    more = inboxes.count_waiting(tx, agent.id) - len(deliveries)
+    messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
+    turn = Turn(
+        id=TurnId(tx.new_id(Turn)),
+        agent=agent.id,
+        fleet=agent.fleet,
+        kind=TurnKind.DIGEST,
+        preamble="",
+        text=digest(messages, more=more, at_work=at_work),
+        created_at=tx.now,
+    )
+    tx.add(turn)
+    for delivery in deliveries:
+        tx.save(delivery.carry(turn.id))
+    told = tuple(message.id for message in messages)
+    tx.record(TurnComposed(fleet=agent.fleet, agent=agent.id, turn=turn.id, messages=told))
+    return turn

@@ -1,0 +1,223 @@
+"""Messages are sent and acknowledged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from muster.commands.posting import Letter, post
+from muster.commands.proofs import write_receipt
+from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
+from muster.model.actor import Actor
+from muster.model.agent import NAME, Agent, Wanted
+from muster.model.delivery import Delivery, DeliveryState, delivery_id
+from muster.model.ids import AgentId, FleetId, MessageId
+from muster.model.message import EVERYBODY, OPERATOR_NAME, Message, MessageType
+from muster.model.receipt import ACK
+from muster.store.inboxes import message_for
+from muster.store.records import Reading, Transaction
+from muster.verbs import Member, command
+
+PAYLOAD_BYTES = 65_536
+BATCH = 1000
+NAMED = 20
+LEAD = "lead"
+
+
+def _bounded(text: str) -> str:
+    if len(text.encode()) > PAYLOAD_BYTES:
+        raise ValueError(f"at most {PAYLOAD_BYTES} bytes of UTF-8")
+    return text
+
+
+Recipient = Annotated[str, Field(min_length=1, max_length=64, description='an id, a name, or "*" for all others')]
+Payload = Annotated[str, Field(min_length=1), AfterValidator(_bounded)]
+Correlation = Annotated[str, Field(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageWish:
+    """A message that is to be sent."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    to_agent_id: Recipient
+    type: MessageType
+    payload: Payload
+    fleet_id: FleetId | None = None
+    correlation_id: Correlation | None = None
+    from_agent_id: AgentId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """`recipients` in the order of spawning."""
+
+    message_id: MessageId
+    recipients: list[AgentId]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentAll:
+    """In the order of the request."""
+
+    results: list[Sent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    ok: bool
+
+
+@command(by=Member)
+def send(
+    tx: Transaction,
+    actor: Actor,
+    to_agent_id: Recipient,
+    type: MessageType,
+    payload: Payload,
+    fleet_id: FleetId | None = None,
+    correlation_id: Correlation | None = None,
+    from_agent_id: AgentId | None = None,
+) -> Sent:
+    """Send a message to an agent of your fleet, or to all others. It reaches a working agent at once if it is an
+    alert, question or request_help, else when that is idle, and wakes it.
+    """
+    wish = MessageWish(
+        to_agent_id=to_agent_id,
+        type=type,
+        payload=payload,
+        fleet_id=fleet_id,
+        correlation_id=correlation_id,
+        from_agent_id=from_agent_id,
+    )
+    return _Post(tx, actor).send(wish)
+
+
+@command(by=Member)
+def send_all(tx: Transaction, actor: Actor, messages: Annotated[list[MessageWish], Field(max_length=BATCH)]) -> SentAll:
+    """Send several messages in one go: all of them, or none."""
+    office = _Post(tx, actor)
+    return SentAll(results=[office.send(wish) for wish in messages])
+
+
+@command(by=Member)
+def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: AgentId | None = None) -> Acknowledged:
+    """Say that you are done with a message that you got. Said again it changes nothing."""
+    message = message_for(tx, actor, message_id)
+    delivery = own_delivery(tx, message, acting_agent(actor, agent_id, "message.acknowledge"))
+    if delivery.state is DeliveryState.UNDELIVERABLE:
+        raise Conflict(why=f"Message {message.id} never reached {delivery.agent}: {delivery.why}.")
+    if delivery.state is not DeliveryState.ACKNOWLEDGED:
+        tx.save(delivery.acknowledge(tx.now))
+        write_receipt(tx, message, delivery.agent, ACK)
+    return Acknowledged(ok=True)
+
+
+def acting_agent(actor: Actor, agent_id: AgentId | None, verb: str) -> AgentId:
+    """Who acts: the agent itself, or the one that the operator names. Raises Denied, MissingField."""
+    actor.require_agent(agent_id)
+    own = agent_id or actor.agent
+    if own is None:
+        raise MissingField(verb=verb, field="agent_id")
+    return own
+
+
+def own_delivery(tx: Reading, message: Message, agent: AgentId) -> Delivery:
+    delivery = tx.find(Delivery, id=delivery_id(message.id, agent))
+    if delivery is None:
+        raise Denied(why=f"Message {message.id} was not sent to {agent}.", hint="Only its recipients acknowledge it.")
+    return delivery
+
+
+class _Post:
+    """Sends for one actor, and remembers whom it looked up."""
+
+    def __init__(self, tx: Transaction, actor: Actor) -> None:
+        self._tx = tx
+        self._actor = actor
+        self._known: dict[tuple[FleetId | None, str], Agent] = {}
+
+    def send(self, wish: MessageWish) -> Sent:
+        sender = self._sender(wish)
+        fleet = self._fleet(wish, sender)
+        recipients = self._recipients(wish.to_agent_id, fleet, sender)
+        letter = Letter(
+            fleet=recipients[0].fleet,
+            sender=sender.id if sender else None,
+            from_name=sender.name if sender else OPERATOR_NAME,
+            to=EVERYBODY if wish.to_agent_id == EVERYBODY else recipients[0].id,
+            type=wish.type,
+            payload=wish.payload,
+            correlation_id=wish.correlation_id,
+        )
+        message = post(self._tx, letter, [agent.id for agent in recipients])
+        return Sent(message_id=message.id, recipients=list(message.recipients))
+
+    def _sender(self, wish: MessageWish) -> Agent | None:
+        """None: the operator speaks for itself."""
+        self._actor.require_agent(wish.from_agent_id)
+        id = wish.from_agent_id or self._actor.agent
+        if id is None:
+            return None
+        sender = self._look_up(None, id) or self._tx.get(Agent, id)
+        if sender.wanted is Wanted.STOPPED:
+            raise Conflict(why=f"Agent {sender.id} was cancelled; it sends nothing any more.")
+        return sender
+
+    def _fleet(self, wish: MessageWish, sender: Agent | None) -> FleetId | None:
+        """None: the recipient's id alone says which."""
+        if sender is None:
+            return wish.fleet_id
+        if wish.fleet_id not in (None, sender.fleet):
+            raise Denied(why=f"{sender.id} is in fleet {sender.fleet}, not in {wish.fleet_id}.")
+        return sender.fleet
+
+    def _recipients(self, to: str, fleet: FleetId | None, sender: Agent | None) -> list[Agent]:
+        if to == EVERYBODY:
+            return self._all_others(fleet, sender)
+        recipient = self._look_up(fleet, to)
+        if recipient is None or fleet not in (None, recipient.fleet):
+            raise NotFound(kind="agent", id=to, hint=self._hint(fleet))
+        if sender is not None and recipient.id == sender.id:
+            raise BadValue(field="to_agent_id", expected="somebody else than the sender", got=to)
+        if recipient.wanted is Wanted.STOPPED:
+            raise Conflict(why=f"Agent {recipient.name} ({recipient.id}) was cancelled; nothing reaches it any more.")
+        return [recipient]
+
+    def _all_others(self, fleet: FleetId | None, sender: Agent | None) -> list[Agent]:
+        if fleet is None:
+            raise MissingField(verb="a message to *", field="fleet_id")
+        agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING)
+        others = [agent for agent in agents if sender is None or agent.id != sender.id]
+        if not others:
+            raise Conflict(why=f"A message to * has no recipients: nobody else is in fleet {fleet}.")
+        return others
+
+    def _look_up(self, fleet: FleetId | None, who: str) -> Agent | None:
+        if (fleet, who) not in self._known:
+            found = self._found(fleet, who)
+            if found is None:
+                return None
+            self._known[fleet, who] = found
+        return self._known[fleet, who]
+
+    def _found(self, fleet: FleetId | None, who: str) -> Agent | None:
+        """By id; or by name, which only the living of one fleet have to themselves."""
+        if fleet is not None and NAME.fullmatch(who):
+            named = self._tx.select(Agent, fleet=fleet, name=who, newest_first=True, limit=1)
+            if named:
+                return named[0]
+        return self._tx.find(Agent, id=who)
+
+    def _hint(self, fleet: FleetId | None) -> str:
+        if fleet is None:
+            return "Name an agent by its id, or give fleet_id beside its name."
+        agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING)
+        return f"Agents of this fleet: {_names(agents)}."
+
+
+def _names(agents: Sequence[Agent]) -> str:
+    named = ", ".join(f"{agent.name} ({agent.id})" for agent in agents[:NAMED])
+    return f"{named} and {len(agents) - NAMED} more" if len(agents) > NAMED else named

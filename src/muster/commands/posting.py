@@ -1,0 +1,61 @@
+"""Messages are written: the message, a delivery for each recipient, and the fact, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from muster.model.agent import Agent, Wanted
+from muster.model.delivery import Delivery
+from muster.model.ids import AgentId, FleetId, MessageId
+from muster.model.message import MUSTER_NAME, Message, MessageType
+from muster.store.records import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What is to be said, and by whom: `sender` None is not one of the agents."""
+
+    fleet: FleetId
+    sender: AgentId | None
+    from_name: str
+    to: str
+    type: MessageType
+    payload: str
+    correlation_id: str | None = None
+
+
+def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Message:
+    """`recipients` are agents of the letter's fleet that live."""
+    message = Message(
+        id=MessageId(tx.new_id(Message)),
+        fleet=letter.fleet,
+        sender=letter.sender,
+        from_name=letter.from_name,
+        to=letter.to,
+        type=letter.type,
+        payload=letter.payload,
+        correlation_id=letter.correlation_id,
+        recipients=tuple(recipients),
+        by=tx.actor.label,
+        sent_at=tx.now,
+    )
+    tx.add(message)
+    for agent in recipients:
+        tx.add(Delivery.of(message, agent))
+    tx.record(message.send())
+    return message
+
+
+def tell(tx: Transaction, agent: AgentId | None, type: MessageType, payload: str, about: MessageId) -> None:
+    """Muster itself has something to say to an agent. One that has ended, or is none, hears nothing."""
+    recipient = None if agent is None else tx.get(Agent, agent)
+    if recipient is not None and recipient.wanted is Wanted.RUNNING:
+        letter = Letter(
+            fleet=recipient.fleet,
+            sender=None,
+            from_name=MUSTER_NAME,
+            to=recipient.id,
+            type=type,
+            payload=payload,
+            correlation_id=about,
+        )
+        post(tx, letter, [recipient.id])

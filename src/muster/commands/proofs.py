@@ -1,0 +1,51 @@
+"""What is proved of a message is written down: how far a delivery got, and the receipt that says so."""
+
+from muster.model.delivery import Delivery
+from muster.model.ids import AgentId
+from muster.model.message import Message
+from muster.model.receipt import SEEN, UNDELIVERABLE, Receipt, receipt_id
+from muster.store.records import Transaction
+
+
+def note_seen(tx: Transaction, delivery: Delivery) -> None:
+    """A model request with it has ended."""
+    seen, event = delivery.see(tx.now)
+    tx.save(seen)
+    tx.record(event)
+    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, SEEN)
+
+
+def note_return(tx: Transaction, delivery: Delivery) -> None:
+    """What was to bring it did not."""
+    back, event = delivery.return_()
+    tx.save(back)
+    tx.record(event)
+
+
+def note_undeliverable(tx: Transaction, delivery: Delivery, why: str) -> None:
+    lost, event = delivery.give_up(why, tx.now)
+    tx.save(lost)
+    tx.record(event)
+    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, UNDELIVERABLE, note=why)
+
+
+def write_receipt(
+    tx: Transaction, message: Message, agent: AgentId | None, action: str, note: str | None = None
+) -> Receipt:
+    """Repeated, the first stands."""
+    id = receipt_id(message.id, agent, action)
+    if (first := tx.find(Receipt, id=id)) is not None:
+        return first
+    receipt = Receipt(
+        id=id,
+        message=message.id,
+        fleet=message.fleet,
+        agent=agent,
+        action=action,
+        note=note,
+        by=tx.actor.label,
+        at=tx.now,
+    )
+    tx.add(receipt)
+    tx.record(receipt.write())
+    return receipt

@@ -1,0 +1,48 @@
+"""What the parties of a message note on it, beside what the hub proves."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from muster.commands.proofs import write_receipt
+from muster.errors import BadValue, Denied
+from muster.model.actor import Actor
+from muster.model.ids import AgentId, MessageId
+from muster.model.receipt import RESERVED, ReceiptRow
+from muster.store.inboxes import message_for
+from muster.store.records import Transaction
+from muster.verbs import Member, command
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a word that is not blank")
+    return text
+
+
+Action = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_not_blank)]
+Note = Annotated[str, Field(max_length=2000)]
+
+
+@command(by=Member)
+def write(
+    tx: Transaction,
+    actor: Actor,
+    message_id: MessageId,
+    action: Action,
+    note: Note | None = None,
+    agent_id: AgentId | None = None,
+) -> ReceiptRow:
+    """Note something on a message that you sent or got (seen, r-ack, retracted, any word). It consumes nothing;
+    repeated, the first stands.
+    """
+    actor.require_agent(agent_id)
+    if RESERVED.fullmatch(action):
+        raise BadValue(
+            field="action", expected="a word of your own (ack_message acknowledges, cast_vote votes)", got=action
+        )
+    message = message_for(tx, actor, message_id)
+    agent = agent_id or actor.agent
+    if agent is not None and agent != message.sender and agent not in message.recipients:
+        raise Denied(why=f"{agent} neither sent nor got message {message.id}.", hint="Note only on your own messages.")
+    return write_receipt(tx, message, agent, action, note).row()

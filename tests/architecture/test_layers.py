@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "trust",
     },  # decision 0004
     "installation": {"errors", "home", "hosts", "replacing"},  # decision 0004
+    "ledger": {"errors", "model", "store"},  # a file, audited without a hub
     "logs": set(),
     "watcher": set(),  # a program of its own, which must stay small
     "visible": set(),  # one function for every terminal, log and prompt
@@ -55,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "surfaces.client": SURFACE | {"home"},  # whether a hub sleeps stands in the state folder
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
-    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "trust", "rehearsal"},
+    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "ledger", "trust", "rehearsal"},
     "surfaces.tui": SCREEN,
     "hub": EVERYTHING,
 }

@@ -38,6 +38,7 @@ from muster.reconcilers.connections import Connections
 from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
+from muster.store.audit import audit
 from muster.store.database import Database, open_database
 from muster.surfaces.tokens import Keyring
 from muster.verbs import Catalog
@@ -114,7 +115,10 @@ USUAL_TERMS = Terms()
 async def hub(
     folder: Path, host: Host, clock: Clock, *verbs: ModuleType, terms: Terms = USUAL_TERMS
 ) -> AsyncIterator[Stage]:
-    """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has."""
+    """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has.
+
+    Whatever a test has done with it, its ledger is sound at the end.
+    """
     project = folder / "project"
     project.mkdir(parents=True, exist_ok=True)
     keyring = Keyring(b"k" * 32)
@@ -137,6 +141,8 @@ async def hub(
             keyring=keyring,
         )
         await connections.aclose()
+        sound = await database.read(SYSTEM, partial(audit, noted=None))
+        assert not sound.findings, sound.findings
 
 
 @asynccontextmanager

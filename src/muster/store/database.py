@@ -134,6 +134,20 @@ def check_database(path: Path) -> None:
         raise _refusal(path, error) from error
 
 
+@contextmanager
+def look_into(path: Path, clock: Callable[[], datetime]) -> Iterator[Reading]:
+    """One look at a store that exists, also while a hub has it; nothing is written to it. Raises as `open_database`."""
+    check_database(path)
+    try:
+        with dialects.open_for_checking(path).connect() as connection:
+            if dialects.is_blank(connection):
+                raise DatabaseForeign(path=str(path))
+            dialects.begin_reading(connection)
+            yield Reading(connection, SYSTEM, clock())
+    except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
+        raise _refusal(path, error) from error
+
+
 def _prepare(path: Path) -> None:
     """Make the file if there is none; else refuse what is not ours, not sound, or not known."""
     if not path.exists() or path.stat().st_size == 0:

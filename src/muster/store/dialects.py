@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, Table, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -63,6 +63,12 @@ def is_blank(connection: Connection) -> bool:
 
 def is_claimed(connection: Connection) -> bool:
     return _owner(connection) == APPLICATION_ID
+
+
+def last_given(connection: Connection, table: Table) -> int:
+    """The greatest number that a table ever gave to a row, whatever became of the row."""
+    found = execute(connection, "SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).fetchone()
+    return int(found[0]) if found else 0
 
 
 def blames_the_file(error: BaseException) -> bool:

@@ -71,6 +71,11 @@ class Reading:
         self.actor = actor
         self.now = now
 
+    @property
+    def connection(self) -> Connection:
+        """For this package alone: a verb sees records."""
+        return self._connection
+
     def facts(self, kind: type[F]) -> F:
         """What the verb's reader found; a verb that asks for facts it did not declare is a bug."""
         if not isinstance(self._facts, kind):

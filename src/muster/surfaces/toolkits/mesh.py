@@ -6,7 +6,7 @@ from muster.commands import inbox as inbox_commands
 from muster.commands import messages as message_commands
 from muster.commands import receipts as receipt_commands
 from muster.surfaces.toolkits import Tool, Toolkit
-from muster.views import actors, fleets, hub, personas, receipts, results
+from muster.views import actors, fleets, hub, ledger, personas, receipts, results
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
@@ -31,6 +31,7 @@ MESH = Toolkit(
         Tool(name="get_receipts", verb=receipts.list_, members=True),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
+        Tool(name="verify_ledger", verb=ledger.verify),
         Tool(name="get_health", verb=hub.health),
         Tool(name="ping", verb=hub.ping),
     ],

@@ -1,0 +1,46 @@
+"""Moments in an order that time does not have. A clock that was set back can do that, so these are warnings."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import func, literal, select
+
+from muster.store.audit.check import Drawn, Wrong, warning
+from muster.store.audit.words import kind_of
+from muster.store.schema import agents, asks, events, fleets, notices, runs, turns
+
+MOMENTS = (
+    (fleets, "created_at", "cancelled_at"),
+    (runs, "queued_at", "started_at"),
+    (runs, "started_at", "ended_at"),
+    (runs, "queued_at", "ended_at"),
+    (turns, "created_at", "sent_at"),
+    (turns, "created_at", "ended_at"),
+    (asks, "asked_at", "answered_at"),
+    (notices, "created_at", "ended_at"),
+)
+"""Of these pairs the first comes first."""
+
+
+@warning
+def row_out_of_order() -> Iterator[Drawn]:
+    """{kind} {id} has {later} as {then}, before {earlier} as {first}; or the machine's clock was set back."""
+    for table, first, then in MOMENTS:
+        earlier, later = table.c[first].label("earlier"), table.c[then].label("later")
+        words = (kind_of(table), literal(first).label("first"), literal(then).label("then"))
+        yield select(table.c.id, earlier, later, *words).where(table.c[then] < table.c[first])
+
+
+@warning
+def run_before_its_agent() -> Wrong:
+    """Run {id} was queued at {queued_at}, before its agent was there at {created_at}."""
+    joined = runs.join(agents, agents.c.id == runs.c.agent)
+    early = runs.c.queued_at < agents.c.created_at
+    return select(runs.c.id, runs.c.queued_at, agents.c.created_at).select_from(joined).where(early)
+
+
+@warning
+def event_before_the_last() -> Wrong:
+    """Entry {cursor} was told at {at}, and the one before it at {before}; or the machine's clock was set back."""
+    before = func.lag(events.c.at).over(order_by=events.c.cursor).label("before")
+    told = select(events.c.cursor, events.c.at, before).subquery()
+    return select(told.c.cursor, told.c.at, told.c.before).where(told.c.at < told.c.before)

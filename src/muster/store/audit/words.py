@@ -1,0 +1,60 @@
+"""What checks are drawn with."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any  # SQLAlchemy's expressions
+
+from sqlalchemy import Select, Subquery, Table, case, func, literal, select
+from sqlalchemy.sql import ColumnElement
+
+from muster.model.event import Event, event_name
+from muster.store.schema import events
+
+Expression = ColumnElement[Any]
+
+
+def absent(column: Expression, table: Table) -> ColumnElement[bool]:
+    """A row has a value in this column, and no row of the table has it as its id."""
+    return column.is_not(None) & ~select(literal(1)).where(table.c.id == column).correlate_except(table).exists()
+
+
+def told(field: str) -> Expression:
+    """What an entry's body says under a name; nothing where it is no JSON."""
+    return case((func.json_valid(events.c.body) == 1, func.json_extract(events.c.body, f"$.{field}")))
+
+
+def named_in(field: str) -> Expression:
+    """Whom an entry concerns: a column of its own for fleet and agent, a field of its body for all else."""
+    return events.c[field] if field in ("fleet", "agent") else told(field)
+
+
+def entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
+    """The journal's entries of these names: cursor, moment, name, `id` of whom they concern, and fields of the body."""
+    return _entries(by, fields).where(events.c.name.in_(names)).subquery()
+
+
+def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
+    """The same, only the newest of each id."""
+    newest = select(func.max(events.c.cursor)).where(events.c.name.in_(names)).group_by(named_in(by))
+    return _entries(by, fields).where(events.c.cursor.in_(newest)).subquery()
+
+
+def _entries(by: str, names: Iterable[str]) -> Select[Any]:
+    columns = [told(name).label(name) for name in names]
+    return select(events.c.cursor, events.c.at, events.c.name.label("event"), named_in(by).label("id"), *columns)
+
+
+def kind_of(table: Table) -> ColumnElement[str]:
+    """What a table's rows are called, as a column: `Run` for one of `runs`."""
+    name = str(table.name)
+    singular = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+    return literal(singular.capitalize()).label("kind")
+
+
+def tellers_of(field: str) -> list[str]:
+    """The names of all events whose body has such a field."""
+    return [event_name(kind) for kind in Event.__subclasses__() if field in {one.name for one in fields(kind)}]
+
+
+def event_names() -> list[str]:
+    return [event_name(kind) for kind in Event.__subclasses__()]

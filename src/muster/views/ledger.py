@@ -1,0 +1,28 @@
+"""The ledger, looked at for what cannot be."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from muster.model.actor import Actor
+from muster.model.audit import Audit, Head
+from muster.store.audit import audit
+from muster.store.records import Reading
+from muster.verbs import Operator, view
+
+
+def _head(text: str) -> str:
+    Head.parse(text)
+    return text
+
+
+NotedHead = Annotated[str, Field(max_length=100), AfterValidator(_head)]
+
+
+@view(by=Operator)
+def verify(tx: Reading, actor: Actor, head: NotedHead | None = None) -> Audit:
+    """Audit all rows and the journal's hash chain. `head`: CURSOR:HASH of an earlier audit; shows what changed since.
+
+    Takes about ten seconds for a million events. Nobody waits for it but the caller.
+    """
+    return audit(tx, None if head is None else Head.parse(head))

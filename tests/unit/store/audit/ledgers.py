@@ -1,0 +1,103 @@
+"""A store in which much has happened, made once; and copies of it that are tampered with."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from muster import engine
+from muster.commands import leads as lead_commands
+from muster.hosts.contract import TurnWish
+from muster.hosts.scripted import Reply, ScriptedHost
+from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.ask import OnAsk
+from muster.model.audit import Audit, Head
+from muster.store.audit import audit
+from muster.store.database import look_into
+from unit.stage import Clock, Stage, at_work, hub
+
+
+async def _live(folder: Path) -> None:
+    """Agents that answer, fail, ask, are paused, are cancelled; a lead who is told of it."""
+    gate = anyio.Event()
+
+    async def play(wish: TurnWish) -> Reply:
+        prompt = wish.parts[-1]
+        if prompt == "ask":
+            await host.ask(wish, "bash", "rm everything")
+        if prompt == "hold":
+            await gate.wait()
+        return Reply(error="no", output="so far") if prompt == "fail" else Reply(output=prompt)
+
+    host = ScriptedHost(play)
+    async with host, hub(folder, host, Clock()) as stage, at_work(stage, on_ask=OnAsk.OPERATOR):
+        await _work(stage)
+
+
+async def _work(stage: Stage) -> None:
+    lead = OPERATOR.leading("ses_lead", str(stage.project))
+    await stage.engine.execute(
+        lead_commands.see, SYSTEM, session="ses_lead", directory=str(stage.project), bridge="here"
+    )
+    agents = [{"role": "worker", "prompt": prompt, "max_attempts": 1} for prompt in ("one", "fail", "hold")]
+    led = await stage.call("fleet.spawn", lead, agents=agents)
+    await stage.until("run.started", agent=led["agent_ids"][2])
+    stage.clock.advance(seconds=5)
+    await stage.call("agent.cancel", agent_id=led["agent_ids"][2], reason="enough")
+    await stage.settled(led["fleet_id"])
+    asking = await stage.spawn("ask", "ask")
+    for agent in asking["agent_ids"]:
+        await stage.until("ask.asked", agent=agent)
+    stage.clock.advance(seconds=5)
+    asked = await stage.until("ask.asked", agent=asking["agent_ids"][0])
+    await stage.call("ask.answer", ask_id=asked.body["ask"], allow=True)
+    await stage.call("agent.cancel", agent_id=asking["agent_ids"][1])
+    await stage.settled(asking["fleet_id"])
+    small = await stage.spawn("one", "two", budget={"max_tokens": 5})
+    await stage.settled(small["fleet_id"])
+    late = await stage.call("agent.attach", fleet_id=small["fleet_id"], role="late", prompt="three")
+    await stage.until("agent.paused", agent=late["agent_id"])
+    cancelled = await stage.spawn("hold")
+    await stage.call("fleet.cancel", fleet_id=cancelled["fleet_id"], reason="enough")
+    await stage.settled(cancelled["fleet_id"])
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lived")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "READ_SECONDS", 20)
+        anyio.run(_live, folder)
+    return folder / "muster.db"
+
+
+@pytest.fixture
+def ledger(lived: Path, tmp_path: Path) -> Path:
+    """A copy of its own."""
+    return Path(shutil.copy(lived, tmp_path / "copy.db"))
+
+
+def tamper(ledger: Path, *statements: str) -> None:
+    """What somebody does who has the file and SQLite, and no respect."""
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode=DELETE")
+        for statement in statements:
+            assert file.execute(statement).rowcount != 0, f"tampers with nothing: {statement}"
+
+
+def look(ledger: Path, noted: Head | None = None) -> Audit:
+    with look_into(ledger, Clock()) as reading:
+        return audit(reading, noted)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def asked(ledger: Path, question: str) -> str:
+    """The one value that a SELECT finds."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as file:
+        return str(file.execute(question).fetchone()[0])

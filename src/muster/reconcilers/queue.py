@@ -31,6 +31,7 @@ class Queue:
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._changed = anyio.Event()
+        self._taking = anyio.Lock()
 
     def add(self, key: str, after: float = 0.0) -> None:
         """Look at a key in `after` seconds, or earlier where that was asked for before."""
@@ -46,23 +47,23 @@ class Queue:
 
     async def take(self) -> str:
         """The key that has been due longest; its taker calls `done`."""
-        while True:
-            ready = {key: due for key, due in self._due.items() if key not in self._busy}
-            key = min(ready, key=ready.__getitem__, default=None)
-            now = time.monotonic()
-            if key is not None and ready[key] <= now:
-                del self._due[key]
-                self._busy.add(key)
-                return key
-            with anyio.move_on_after(None if key is None else ready[key] - now):
-                await self._changed.wait()
+        async with self._taking:  # one taker watches for all of them: a change wakes one, not everybody
+            while True:
+                ready = {key: due for key, due in self._due.items() if key not in self._busy}
+                key = min(ready, key=ready.__getitem__, default=None)
+                now = time.monotonic()
+                if key is not None and ready[key] <= now:
+                    del self._due[key]
+                    self._busy.add(key)
+                    return key
+                with anyio.move_on_after(None if key is None else ready[key] - now):
+                    await self._changed.wait()
 
     def done(self, key: str) -> None:
         self._busy.discard(key)
         self._wake()
 
     def _wake(self) -> None:
-        """Every taker looks again: which of them gets a key is settled in `take`."""
         self._changed.set()
         self._changed = anyio.Event()
 

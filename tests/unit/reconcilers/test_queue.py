@@ -188,6 +188,24 @@ async def test_key_that_has_been_due_longest_is_taken_first():
     assert [await queue.take() for _ in range(3)] == ["a", "b", "c"]
 
 
+async def test_taker_that_gives_up_leaves_its_watch_to_the_next():
+    queue, taken = Queue(), []
+
+    async def take(scope: anyio.CancelScope) -> None:
+        with scope:
+            taken.append(await queue.take())
+
+    async with anyio.create_task_group() as tasks:
+        impatient = anyio.CancelScope()
+        tasks.start_soon(take, impatient)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(take, anyio.CancelScope())
+        await anyio.wait_all_tasks_blocked()
+        impatient.cancel()
+        queue.add("a")
+    assert taken == ["a"]
+
+
 async def test_lost_wake_up_costs_one_resync(stage, monkeypatch):
     monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.001)
     monkeypatch.setattr(queue_module, "RESTING_SECONDS", 0.001)

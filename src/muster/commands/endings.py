@@ -10,7 +10,7 @@ from muster.model.ask import OPEN, Ask
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId, RunId
-from muster.model.run import Outcome, Run, RunState
+from muster.model.run import ON_THE_WAY, Outcome, Run, RunState
 from muster.model.turn import CUTS, Ending, Turn
 from muster.store import inboxes
 from muster.store.members import members_of, status_of
@@ -47,6 +47,8 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
 
 def note_rest(tx: Transaction, id: FleetId) -> None:
     """Tell that a fleet is quiet or paused, where it is."""
+    if tx.count(Run, fleet=id, state=ON_THE_WAY):
+        return  # this is asked at every run's end, and all but the last need not read the whole fleet
     fleet = tx.get(Fleet, id)
     members = members_of(tx, id)
     status = status_of(tx, fleet, members)

@@ -18,6 +18,7 @@ class RunState(StrEnum):
 
 MILLISECOND = timedelta(milliseconds=1)
 LIVE = (RunState.STARTING, RunState.WORKING)  # those that occupy a host server
+ON_THE_WAY = (RunState.QUEUED, *LIVE)
 
 
 class Outcome(StrEnum):
@@ -90,7 +91,7 @@ class Run:
         return (self.ended_at or now) - self.started_at - self.slept_ms * MILLISECOND
 
     def end(self, outcome: Outcome, error: str | None, now: datetime, output: str = "") -> "tuple[Run, RunEnded]":
-        self._require(RunState.QUEUED, RunState.STARTING, RunState.WORKING)
+        self._require(*ON_THE_WAY)
         run = replace(self, state=RunState.ENDED, outcome=outcome, error=error, output=output or None, ended_at=now)
         return run, RunEnded(fleet=self.fleet, agent=self.agent, run=self.id, outcome=outcome, error=error)
 

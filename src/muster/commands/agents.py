@@ -8,20 +8,19 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.budgets import enforce
-from muster.commands.endings import cut_agent, note_rest
+from muster.commands.endings import cut_agent, noting_rest
 from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.budget import Budget
 from muster.model.facts import Place, Progress
-from muster.model.fleet import Fleet, FleetStatus
+from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, TurnId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run, RunState
 from muster.model.spent import Spent
 from muster.model.turn import Turn, TurnKind
 from muster.prompts.preamble import preamble
-from muster.store.members import standing_of
 from muster.store.records import Transaction
 from muster.verbs import Operator, Settles, System, command
 
@@ -118,10 +117,8 @@ def cancel(tx: Transaction, actor: Actor, agent_id: AgentId, reason: Reason | No
     """End one agent for good: its work is stopped, what it said so far is kept. Cancelling again changes nothing."""
     agent = tx.get(Agent, agent_id)
     if agent.wanted is Wanted.RUNNING:
-        before = standing_of(tx, agent.fleet)
-        cut_agent(tx, agent, reason)
-        if before is FleetStatus.PAUSED and standing_of(tx, agent.fleet) is not before:
-            note_rest(tx, agent.fleet)  # no run was left whose end would tell
+        with noting_rest(tx, agent.fleet):
+            cut_agent(tx, agent, reason)
     return Cancelled(agent_id=agent.id)
 
 

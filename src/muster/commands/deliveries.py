@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from muster.commands.endings import note_rest, open_turns, queue_again
+from muster.commands.endings import noting_rest, open_turns, queue_again
 from muster.commands.posting import tell
 from muster.commands.proofs import note_return, note_seen, note_undeliverable
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted, why_gone
 from muster.model.delivery import BATCH, Arrival, Delivery, first_batch
 from muster.model.event import TurnComposed
-from muster.model.fleet import Fleet, FleetStatus
+from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, TurnId, WakeupId
 from muster.model.message import Message, MessageType
 from muster.model.run import Run, RunState
@@ -18,7 +18,6 @@ from muster.model.turn import Ending, Turn, TurnKind
 from muster.model.wakeup import Wakefulness, Wakeup, pair_of
 from muster.prompts.messages import digest, undeliverable
 from muster.store import inboxes
-from muster.store.members import standing_of
 from muster.store.records import Transaction
 from muster.store.statements import Above
 from muster.verbs import System, command
@@ -34,7 +33,8 @@ def compose(tx: Transaction, actor: Actor, agent: AgentId, wakefulness: Wakefuln
     if row.wanted is Wanted.STOPPED or row.paused is not None:
         return
     if run.state is RunState.ENDED:
-        _wake(tx, row, run, wakefulness)
+        with noting_rest(tx, row.fleet):
+            _wake(tx, row, run, wakefulness)
     elif run.state is RunState.WORKING and all(turn.sent_in == run.id for turn in open_turns(tx, agent)):
         _interject(tx, row)
 
@@ -47,13 +47,12 @@ def prove(tx: Transaction, actor: Actor, agent: AgentId, arrivals: Mapping[str, 
     """
     row = tx.get(Agent, agent)
     gone = why_gone(row, tx.get(Run, row.run))
-    before = standing_of(tx, row.fleet) if gone else None
     for delivery in inboxes.underway(tx, agent):
         _settle(tx, delivery, arrivals.get(delivery.mark), gone)
-    for delivery in inboxes.all_waiting(tx, agent) if gone else ():
-        _give_up(tx, delivery, gone or "")
-    if before is FleetStatus.RUNNING and standing_of(tx, row.fleet) is not before:
-        note_rest(tx, row.fleet)
+    if gone:
+        with noting_rest(tx, row.fleet):
+            for delivery in inboxes.all_waiting(tx, agent):
+                _give_up(tx, delivery, gone)
 
 
 def _settle(tx: Transaction, delivery: Delivery, arrival: Arrival | None, gone: str | None) -> None:
@@ -110,17 +109,13 @@ def _wakeup(tx: Transaction, agent: Agent, sender: AgentId, turn: Turn) -> Wakeu
 
 def _free_to_wake(tx: Transaction, agent: Agent, wakefulness: Wakefulness) -> list[Delivery]:
     """The oldest that may wake the agent; those before them that may not are held back, and the operator hears."""
-    held = False
     while waiting := inboxes.waiting(tx, agent.id, limit=BATCH):
         reasons = {sender: _why_held(tx, agent, sender, wakefulness) for sender in {one.sender for one in waiting}}
         for delivery in waiting:
             if (why := reasons[delivery.sender]) is not None:
                 _hold(tx, delivery, why)
-                held = True
         if free := [delivery for delivery in waiting if reasons[delivery.sender] is None]:
             return free
-    if held:
-        note_rest(tx, agent.fleet)
     return []
 
 

@@ -1,6 +1,7 @@
 """How work ends inside a transaction: the endings are written here, before anything outside is stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from muster.commands.notices import announce
@@ -13,7 +14,7 @@ from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.run import ON_THE_WAY, Outcome, Run, RunState
 from muster.model.turn import CUTS, Ending, Turn
 from muster.store import inboxes
-from muster.store.members import members_of, status_of
+from muster.store.members import members_of, standing_of, status_of
 from muster.store.records import Transaction
 
 
@@ -55,6 +56,16 @@ def note_rest(tx: Transaction, id: FleetId) -> None:
     if status is not FleetStatus.RUNNING:
         tx.record(FleetQuieted(fleet=id, status=status))
         announce(tx, fleet, status, members)
+
+
+@contextmanager
+def noting_rest(tx: Transaction, id: FleetId) -> Iterator[None]:
+    """What is done within may put a fleet to rest without the end of a run, which would tell by itself."""
+    before, told = standing_of(tx, id), tx.count(Run, fleet=id, state=RunState.ENDED)
+    yield
+    after = standing_of(tx, id)
+    if after not in (before, FleetStatus.RUNNING) and tx.count(Run, fleet=id, state=RunState.ENDED) == told:
+        note_rest(tx, id)
 
 
 def _settle_time(tx: Transaction, ended: Run) -> None:

@@ -1,10 +1,11 @@
 """What a failed run is followed by: another one, or the end of its turns."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from muster.commands.endings import end_run, end_turns, open_turns, queue_again, withdraw_unsent
 from muster.model.agent import Agent
-from muster.model.delivery import first_batch
+from muster.model.delivery import Delivery, first_batch
 from muster.model.ids import AgentId, TurnId
 from muster.model.message import Message
 from muster.model.retry import Again, pause
@@ -63,21 +64,27 @@ def revive(tx: Transaction, agent: Agent) -> None:
         return
     end_turns(tx, turns, Ending.FAILED, "Its session was lost.")
     (first,) = tx.select(Turn, agent=agent.id, limit=1)
-    said = inboxes.unacknowledged(tx, agent.id)
-    for delivery in said:
+    answered = tx.select(Turn, agent=agent.id, ending=Ending.ANSWERED, newest_first=True, limit=1)
+    unacknowledged = inboxes.unacknowledged(tx, agent.id)
+    for delivery in unacknowledged:
         tx.save(delivery.forget())
-    chosen = first_batch(said)
-    messages = tx.select(Message, id=[delivery.message for delivery in chosen])
+    chosen = first_batch(unacknowledged)
+    mail = _digest(tx, chosen, more=len(unacknowledged) - len(chosen)) if chosen else ""
     turn = _say(
         tx,
         agent,
         TurnKind.REVIVAL,
         preamble=first.preamble,
-        text=revival(first.text, digest(messages, more=len(said) - len(chosen), at_work=True) if messages else ""),
+        text=revival(first.text, answered[0].output if answered else None, mail),
         attempts=max(turn.attempts for turn in turns),
     )
     for delivery in chosen:
         tx.save(delivery.carry(turn.id))
+
+
+def _digest(tx: Transaction, deliveries: Sequence[Delivery], *, more: int) -> str:
+    messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
+    return digest(messages, more=more, at_work=True)
 
 
 def _say(tx: Transaction, agent: Agent, kind: TurnKind, *, text: str, attempts: int, preamble: str = "") -> Turn:

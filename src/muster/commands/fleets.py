@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
-from muster.commands.endings import cut_agent, note_rest
+from muster.commands.endings import cut_agent, noting_rest
 from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -16,7 +16,6 @@ from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.store import inboxes
-from muster.store.members import standing_of
 from muster.store.records import Transaction
 from muster.store.statements import SET
 from muster.verbs import Operator, Settles, command
@@ -153,14 +152,12 @@ def cancel(tx: Transaction, actor: Actor, fleet_id: FleetId, reason: Reason | No
     """End a fleet and all of its agents for good; what they said so far is kept. Cancelling again changes nothing."""
     fleet = tx.get(Fleet, fleet_id)
     if fleet.cancelled_at is None:
-        before = standing_of(tx, fleet.id)
-        cancelled, event = fleet.cancel(reason, tx.now)
-        tx.save(cancelled)
-        tx.record(event)
-        for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING):
-            cut_agent(tx, agent, reason)
-        if before is FleetStatus.PAUSED:
-            note_rest(tx, fleet.id)  # no run was left whose end would tell
+        with noting_rest(tx, fleet.id):
+            cancelled, event = fleet.cancel(reason, tx.now)
+            tx.save(cancelled)
+            tx.record(event)
+            for agent in tx.select(Agent, fleet=fleet.id, wanted=Wanted.RUNNING):
+                cut_agent(tx, agent, reason)
     return Cancelled(fleet_id=fleet.id)
 
 

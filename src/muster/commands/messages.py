@@ -1,11 +1,13 @@
 """Messages are sent and acknowledged."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from muster.commands.endings import noting_rest
 from muster.commands.posting import Letter, post
 from muster.commands.proofs import write_receipt
 from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
@@ -110,8 +112,9 @@ def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: 
     if delivery.state is DeliveryState.UNDELIVERABLE:
         raise Conflict(why=f"Message {message.id} never reached {delivery.agent}: {delivery.why}.")
     if delivery.state is not DeliveryState.ACKNOWLEDGED:
-        tx.save(delivery.acknowledge(tx.now))
-        write_receipt(tx, message, delivery.agent, ACK)
+        with noting_rest(tx, message.fleet) if delivery.waits else nullcontext():
+            tx.save(delivery.acknowledge(tx.now))
+            write_receipt(tx, message, delivery.agent, ACK)
     return Acknowledged(ok=True)
 
 
@@ -177,6 +180,8 @@ class _Post:
     def _recipients(self, to: str, fleet: FleetId | None, sender: Agent | None) -> list[Agent]:
         if to == EVERYBODY:
             return self._all_others(fleet, sender)
+        if to == LEAD:
+            raise Conflict(why="This fleet has no lead: nobody leads what spawn_fleet started.")
         recipient = self._look_up(fleet, to)
         if recipient is None or fleet not in (None, recipient.fleet):
             raise NotFound(kind="agent", id=to, hint=self._hint(fleet))

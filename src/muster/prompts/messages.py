@@ -10,6 +10,7 @@ AT_WORK = "Go on with your task; reply with send_message where that helps."
 WOKEN = "Act on them if need be. Your last message stays your result: give it whole again."
 MORE = "{more} more wait; get_inbox shows them."
 REVIVED = "[muster] Your earlier conversation is lost. Files that you changed are as you left them. Your task was:"
+ANSWERED = "[muster] You had answered:"
 
 
 def digest(messages: Sequence[Message], *, more: int, at_work: bool) -> str:
@@ -24,9 +25,10 @@ def undeliverable(message: str, name: str, why: str) -> str:
     return f"Your message {message} did not reach {name}: {why}"
 
 
-def revival(task: str, messages: str) -> str:
-    """What a new session is told in place of the one that was lost."""
-    return "\n\n".join(part for part in (REVIVED, task, messages) if part)
+def revival(task: str, answer: str | None, messages: str) -> str:
+    """What a new session is told in place of the lost one: the task, the answer so far, what was said to it."""
+    answered = f"{ANSWERED}\n{quoted(answer)}" if answer else ""
+    return "\n\n".join(part for part in (REVIVED, task, answered, messages) if part)
 
 
 def quoted(text: str) -> str:

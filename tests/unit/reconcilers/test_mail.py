@@ -12,7 +12,7 @@ from muster.model.wakeup import Wakefulness
 from muster.reconcilers import deliveries as deliveries_module
 from muster.reconcilers import queue as queue_module
 from unit.reconcilers.cast import Cast
-from unit.stage import Clock, Stage, agent_actor, at_work, hub
+from unit.stage import Clock, Stage, agent_actor, at_work, hub, refused
 
 pytestmark = pytest.mark.anyio
 QUOTE = "> "
@@ -220,3 +220,45 @@ async def test_nothing_is_lost_or_told_twice_when_the_hub_dies_with_messages_und
             told = [prompt for prompt in cast.asked if QUOTE in prompt]
             assert sum("first" in prompt for prompt in told) == 1
             assert sum("second" in prompt for prompt in told) == 1
+
+
+async def test_agent_whose_session_is_lost_is_told_its_task_its_answer_and_what_it_has_not_acknowledged(stage, cast):
+    async with at_work(stage):
+        fleet = await stage.spawn("the task", attempts=2)
+        (agent,) = fleet["agent_ids"]
+        await stage.settled(fleet["fleet_id"])
+        await say(stage, agent, "kept in mind")
+        done = await say(stage, agent, "done with")
+        await stage.settled(fleet["fleet_id"])
+        await stage.call("message.acknowledge", message_id=done["message_id"], agent_id=agent)
+        stage.host.lose_sessions()
+        await say(stage, agent, "are you there?")
+        await stage.until("run.ended", agent=agent, outcome="failed")
+        stage.clock.advance(seconds=10)
+        await stage.settled(fleet["fleet_id"])
+
+        revival = list(cast.asked)[-1]
+        assert [line for line in revival.splitlines() if line.startswith(QUOTE) and "kept" in line]
+        assert "the task" in revival and "> are you there?" in revival
+        assert "> done with" not in revival.split("You had answered")[0]
+        assert dict(await inbox(stage, agent)) == {"kept in mind": "seen", "are you there?": "seen"}
+
+
+async def test_message_that_was_only_waiting_and_is_acknowledged_for_its_agent_lets_the_fleet_rest(stage):
+    async with at_work(stage, wakefulness=Wakefulness(per_pair=1)):
+        fleet = await stage.spawn("one", "two")
+        one, two = fleet["agent_ids"]
+        await stage.settled(fleet["fleet_id"])
+        for number in range(2):
+            sent = await say(stage, two, f"thanks {number}", from_agent_id=one)
+            await stage.settled(fleet["fleet_id"])
+        await stage.call("message.acknowledge", message_id=sent["message_id"], agent_id=two)
+
+        assert (await stage.call("fleet.brief", fleet_id=fleet["fleet_id"]))["status"] == "complete"
+        assert (await stage.events("fleet.quieted"))[-1]["body"] == {"status": "complete"}
+
+
+async def test_nobody_leads_a_fleet_that_was_spawned(stage):
+    fleet = await stage.spawn("one")
+    with refused("conflict"):
+        await say(stage, "lead", "hello", from_agent_id=fleet["agent_ids"][0])

@@ -114,6 +114,11 @@ class ScriptedHost:
             if session in server.sessions:
                 server.sessions[session].calls[call] = arrival
 
+    def lose_sessions(self) -> None:
+        """Let every conversation be gone, as with the database that held it."""
+        for server in self._servers.values():
+            server.sessions.clear()
+
     def leave(self, run: RunId) -> None:
         """Let a run have left something behind, until that is ended."""
         self._left.add(run)

@@ -46,6 +46,11 @@ async def inbox(stage: Stage, agent: str) -> list[tuple[str, str]]:
     return [(message["payload"], message["state"]) for message in told["messages"]]
 
 
+async def session_of(stage: Stage, fleet: dict[str, Any]) -> str:
+    told = await stage.call("fleet.status", fleet_id=fleet["fleet_id"], full=True)
+    return str(told["agents"][0]["session_id"])
+
+
 async def receipts(stage: Stage, message: str) -> list[tuple[str | None, str, str]]:
     told = await stage.call("receipt.list", message_id=message)
     return [(row["agent_id"], row["action"], row["by"]) for row in told["receipts"]]
@@ -182,6 +187,7 @@ async def test_what_an_agent_took_itself_is_not_brought_to_it_again(stage, cast)
         await say(stage, agent, "take this")
         taken = await stage.call("inbox.read", agent_actor(agent, fleet["fleet_id"]).calling("msg_1:call_1"))
         assert [message["state"] for message in taken["messages"]] == ["injected"]
+        stage.host.place(await session_of(stage, fleet), "msg_1:call_1", Arrival.SEEN)
         cast.gate.set()
         await stage.settled(fleet["fleet_id"])
 
@@ -195,8 +201,7 @@ async def test_what_an_agent_took_by_a_call_whose_answer_never_arrived_is_brough
         await cast.until(lambda: cast.held == 1)
         await say(stage, agent, "take this")
         await stage.call("inbox.read", agent_actor(agent, fleet["fleet_id"]).calling("msg_1:call_1"))
-        session = (await stage.call("fleet.status", fleet_id=fleet["fleet_id"], full=True))["agents"][0]["session_id"]
-        stage.host.place(session, "msg_1:call_1", Arrival.ABSENT)
+        stage.host.place(await session_of(stage, fleet), "msg_1:call_1", Arrival.ABSENT)
         await stage.until("delivery.returned")
         cast.gate.set()
         await stage.settled(fleet["fleet_id"])

@@ -115,7 +115,8 @@ class Session:
         return Arrival.SEEN if answered else Arrival.STANDS
 
     def call_arrival(self, call: str) -> Arrival:
-        return self.calls.get(call, Arrival.PENDING)
+        at_work = any(asked.work is not None for asked in self.turns.values())
+        return self.calls.get(call, Arrival.PENDING if at_work else Arrival.ABSENT)
 
     def arrival_since(self, moment: datetime) -> Arrival:
         answered = [asked for asked in self.turns.values() if asked.standing is Standing.ANSWERED]

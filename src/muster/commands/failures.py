@@ -15,6 +15,7 @@ from muster.prompts.messages import digest, revival
 from muster.prompts.retry import AFTER_REFUSAL, ASK_FOR_ANSWER
 from muster.store import inboxes
 from muster.store.records import Transaction
+from muster.store.statements import SET
 
 ASKING_ANEW = {Again.NEW_TURN: ASK_FOR_ANSWER, Again.AFTER_REFUSAL: AFTER_REFUSAL}
 
@@ -49,8 +50,8 @@ def fail_run(
 
 def said_before(tx: Transaction, agent: AgentId) -> str:
     """What the newest run said that said anything."""
-    said = (run.output for run in tx.select(Run, agent=agent, newest_first=True))
-    return next((output for output in said if output), "")
+    said = tx.select(Run, agent=agent, output=SET, newest_first=True, limit=1)
+    return said[0].output or "" if said else ""
 
 
 def revive(tx: Transaction, agent: Agent) -> None:

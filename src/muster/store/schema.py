@@ -191,7 +191,7 @@ runs = Table(
     _seq(),
     _id(),
     _reference("agent", "agents"),
-    _reference("fleet", "fleets"),
+    Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("state", Utf8, nullable=False),
     Column("outcome", Utf8),
@@ -206,6 +206,7 @@ runs = Table(
     Column("ended_at", Moment),
     Column("output", Utf8),
     Column("lone_death", Boolean, nullable=False),
+    Index("ix_runs_fleet", "fleet", "state"),
     Index("ix_runs_state", "state", "seq"),
     Index("ix_runs_server", "server", "generation"),
     sqlite_autoincrement=True,
@@ -230,6 +231,7 @@ turns = Table(
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("ended_at", Moment),
+    _partial("ix_turns_open", "agent", where="ending IS NULL"),
     sqlite_autoincrement=True,
 )
 

@@ -192,7 +192,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_runs_agent", "runs", ["agent"], unique=False)
-    op.create_index("ix_runs_fleet", "runs", ["fleet"], unique=False)
+    op.create_index("ix_runs_fleet", "runs", ["fleet", "state"], unique=False)
     op.create_index("ix_runs_server", "runs", ["server", "generation"], unique=False)
     op.create_index("ix_runs_state", "runs", ["state", "seq"], unique=False)
     op.create_table(
@@ -386,4 +386,12 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("settled_at IS NULL AND seen_at IS NULL"),
         postgresql_where=sa.text("settled_at IS NULL AND seen_at IS NULL"),
+    )
+    op.create_index(
+        "ix_turns_open",
+        "turns",
+        ["agent"],
+        unique=False,
+        sqlite_where=sa.text("ending IS NULL"),
+        postgresql_where=sa.text("ending IS NULL"),
     )

@@ -41,6 +41,7 @@ class FakeHub:
 
     answer: dict[str, Any] = field(default_factory=lambda: {"output": "started", "title": "Fleet", "error": False})
     env: dict[str, str] = field(default_factory=dict)
+    line: str = ""
     seen: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
     def bodies(self, path: str) -> list[dict[str, Any]]:
@@ -49,7 +50,12 @@ class FakeHub:
     async def respond(self, request: Request) -> Response:
         body = await request.json() if request.method == "POST" else dict(request.query_params)
         self.seen.append((request.url.path, request.headers["authorization"], body))
-        answers = {"/bridge/hello": {"tools": TOOLS}, "/bridge/call": self.answer, "/bridge/env": {"env": self.env}}
+        answers = {
+            "/bridge/hello": {"tools": TOOLS},
+            "/bridge/call": self.answer,
+            "/bridge/env": {"env": self.env},
+            "/bridge/standing": {"line": self.line},
+        }
         return JSONResponse(answers.get(request.url.path, {}))
 
     @asynccontextmanager

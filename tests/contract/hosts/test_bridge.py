@@ -151,6 +151,26 @@ async def test_work_goes_on_without_a_hub(tmp_path, directory):
     assert (seen.standing, seen.output) == (Standing.ANSWERED, "done")
 
 
+async def test_agent_is_told_who_it_is_on_every_model_call_and_the_hub_is_asked_once(tmp_path, directory):
+    hub, hub_file = FakeHub(line="[muster] You are ada."), server_wish(tmp_path / "server").hub_file
+    async with (
+        opencode_stage(tmp_path / "home", "agents: [{steps: [], then: {say: hello}}]") as stage,
+        serving(stage, tmp_path / "server") as served,
+    ):
+        async with hub.serve(hub_file):
+            first, _ = await answered(served.connection, directory)
+            asked = len(hub.bodies("/bridge/standing"))
+            second = turn_wish(first.session, directory, "go on", turn="trn_2")
+            await served.connection.send(second)
+            await settled(served.connection, second, *ENDED)
+            assert len(hub.bodies("/bridge/standing")) == asked
+        third = turn_wish(first.session, directory, "and on", turn="trn_3")  # without a hub
+        await served.connection.send(third)
+        await settled(served.connection, third, *ENDED)
+    chats = [request for request in stage.rehearsal.requests if request.kind is Kind.CHAT]
+    assert [any(hub.line in m.text for m in chat.messages if m.role == "system") for chat in chats] == [True] * 3
+
+
 async def test_what_a_run_left_behind_ends_with_the_run_and_the_server_lives_on(tmp_path, directory):
     run = RunId(f"run_of_{server_wish(tmp_path).id}")
     hub = FakeHub(env={"MUSTER_RUN": run})

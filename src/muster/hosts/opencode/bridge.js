@@ -1,7 +1,7 @@
 // Runs inside OpenCode: offers the hub's tools to its models. One file, no imports, because neither node_modules nor the
 // network can be counted on there. In a host server of Muster's (`server` in its options) it serves the agents placed
 // there; in the person's own OpenCode it offers the door, and serves whoever went through it. It holds no state but
-// lists of tools: what it does is decided by the hub's rows and by what stands in the session.
+// what never changes: what it does is decided by the hub's rows and by what stands in the session.
 
 const HOOK_MS = 200
 const HELLO_MS = 2000
@@ -42,6 +42,7 @@ class HubAway extends Error {
   }
 }
 
+const lines = new Map() // by session; what an agent's says never changes
 let awaySince = 0 // when the hub was first found away; 0 while it answers
 let starting
 let watching = false
@@ -163,6 +164,13 @@ async function hello(options, directory) {
   return kept.json().catch(() => [])
 }
 
+// Who a session's agent is: said on every model call, asked once, and there without a hub too.
+async function memberLine(options, session) {
+  const line = lines.get(session) ?? (await standing(options, session))?.line
+  if (line) lines.set(session, line)
+  return line
+}
+
 // The session that a sub-agent works for in the end; its own where it is none.
 async function root(client, session) {
   for (let depth = 0; depth < 8; depth++) {
@@ -212,8 +220,8 @@ async function inHostServer(options, client, directory) {
     "tool.definition": async ({ toolID }, output) => describe(definitions.get(toolID), output),
     "tool.execute.before": ({ sessionID }) => hold(options, client, sessionID),
     "experimental.chat.system.transform": async ({ sessionID }, output) => {
-      const told = await standing(options, sessionID)
-      if (told?.line) output.system.push(told.line)
+      const line = await memberLine(options, sessionID)
+      if (line) output.system.push(line)
     },
     "experimental.session.compacting": async ({ sessionID }, output) => {
       const told = await standing(options, sessionID)

@@ -192,6 +192,13 @@ async def server_rows(stage: Stage) -> list[Server]:
     return await stage.engine.query(stage.engine.catalog["server.all"], SYSTEM, awake_only=False)
 
 
+def rows(path: Path, table: str) -> list[dict[str, Any]]:
+    """What stands in a table, in the order in which it was written."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY seq")]
+
+
 def contents(path: Path) -> list[str]:
     """Every table and row of a database, as SQL."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

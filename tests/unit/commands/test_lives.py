@@ -3,10 +3,8 @@
 The journal is replayed by rules of its own, written here a second time on purpose.
 """
 
-import sqlite3
 import tempfile
 from collections import Counter, defaultdict
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from muster.model.facts import Terms
 from muster.model.retry import Again
 from muster.model.server import StopReason
 from muster.model.spent import Spent
-from unit.stage import Clock, Stage, hub
+from unit.stage import Clock, Stage, hub, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -54,12 +52,6 @@ DEEDS = st.one_of(
     st.tuples(st.just("move"), st.integers(0, 9), st.integers(0, 6)),
     st.tuples(st.just("limit"), st.integers(0, 9)),
 )
-
-
-def rows(path: Path, table: str) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY seq")]
 
 
 class Life:

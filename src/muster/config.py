@@ -16,6 +16,7 @@ from typing import Any  # a configuration file's values, before they are checked
 
 from muster.errors import UnknownSetting
 from muster.model.ask import OnAsk
+from muster.model.budget import USUAL
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
 PROJECT_FILE_BYTES = 64 * 1024
@@ -62,12 +63,14 @@ class Settings:
     max_agents_per_persona: int = _setting(0, "The same, of one persona; 0 = no limit.")
     max_agents_per_model: int = _setting(0, "The same, on one model; 0 = no limit.")
     max_agents_per_provider: int = _setting(0, "The same, on one provider; 0 = no limit.")
-    max_turns_per_agent: int = _setting(200, "Model requests that one agent may make; 0 = no limit.")
+    max_turns_per_agent: int = _setting(USUAL.agent.max_turns, "Model requests that one agent may make; 0 = no limit.")
     max_tokens_per_agent: int = _setting(0, "Tokens that one agent may use (cache included); 0 = no limit.")
     max_seconds_per_agent: int = _setting(0, "How long one agent may work; 0 = no limit.")
     max_turns_per_fleet: int = _setting(0, "Model requests that all agents of a fleet may make; 0 = no limit.")
-    max_tokens_per_fleet: int = _setting(5_000_000, "Tokens that all agents of a fleet may use; 0 = no limit.")
-    max_seconds_per_fleet: int = _setting(14_400, "How long a fleet may work; 0 = no limit.")
+    max_tokens_per_fleet: int = _setting(
+        USUAL.fleet.max_tokens, "Tokens that all agents of a fleet may use; 0 = no limit."
+    )
+    max_seconds_per_fleet: int = _setting(USUAL.fleet.max_seconds, "How long a fleet may work; 0 = no limit.")
     wakeups_per_pair: int = _setting(20, "How often two agents may wake each other before you are asked; 0 = no limit.")
     wakeups_per_fleet: int = _setting(400, "The same, of all agents of a fleet together; 0 = no limit.")
     inactivity_ms: int = _setting(1_800_000, "A run without a sign of life for so long is timed out; 0 = never.")

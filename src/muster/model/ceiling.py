@@ -11,7 +11,7 @@ from muster.model.agent import Agent
 class Ceilings:
     """Agents starting or working at the same time: in all, and of one fleet, persona, model or provider."""
 
-    total: int = 50
+    total: int = 0
     fleet: int = 0
     persona: int = 0
     model: int = 0

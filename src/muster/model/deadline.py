@@ -23,7 +23,7 @@ class Lapse(StrEnum):
 class Watch:
     """How long a run may go without a sign of life, and how long it may live at all. 0: no limit."""
 
-    inactivity_ms: int = 1_800_000
+    inactivity_ms: int = 0
     max_age_ms: int = 0
 
 

@@ -5,10 +5,10 @@ from datetime import date
 
 import anyio
 
-from bench import agents, calls, context, door, idle
+from bench import agents, calls, context, door, idle, messages, waking
 
 SIZES = (1, 5, 10, 20)
-PARTS = ("context", "door", "calls", "idle", "agents")
+PARTS = ("context", "door", "calls", "messages", "idle", "agents")
 
 
 async def main(parts: list[str]) -> None:
@@ -25,6 +25,9 @@ async def _print(part: str) -> None:
             print(f"\n## The stdio door\n\n{await anyio.to_thread.run_sync(door.table)}", flush=True)
         case "calls":
             print(f"\n## Calls\n\n{await calls.table()}", flush=True)
+        case "messages":
+            print(f"\n## Messages\n\n{await anyio.to_thread.run_sync(messages.table)}", flush=True)
+            print(f"\n{await waking.table()}", flush=True)
         case "idle":
             print(f"\n## An idle hub\n\n{await idle.table()}", flush=True)
         case "agents":

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from bench.load import HELLO
 from e2e.programs import Machine, machine
 
-HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 LINE = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}).encode() + b"\n"
 TIMES = 21
 MEBIBYTE = 1024 * 1024

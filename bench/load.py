@@ -3,14 +3,20 @@
 import asyncio
 import json
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 VERSION_KEY = "io.modelcontextprotocol/"
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,54 @@ class Hub:
             params["_meta"] = {f"{VERSION_KEY}protocolVersion": revision, f"{VERSION_KEY}clientCapabilities": {}}
             headers |= {"Mcp_Method": "tools/call", "Mcp_Name": name}
         return self.request("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, **headers)
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """The answer of one verb."""
+        connection = HTTPConnection(self.host, self.port)
+        told = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        connection.request("POST", f"/api/v1/{name}", json.dumps(arguments), told)
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        assert "error" not in answer, answer
+        return answer
+
+
+class Door:
+    """`muster mcp`, the real one, asked one thing after another."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        self._number = 0
+
+    @classmethod
+    @contextmanager
+    def opened(cls, environment: dict[str, str]) -> "Iterator[Door]":
+        program = Path(sys.executable).with_name("muster")
+        with subprocess.Popen(
+            [program, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        ) as process:
+            door = cls(process)
+            door._ask("initialize", **HELLO)
+            yield door
+            assert process.stdin is not None
+            process.stdin.close()
+
+    def tool(self, name: str, **arguments: Any) -> float:
+        """Milliseconds to the answer."""
+        began = time.perf_counter()
+        answer = self._ask("tools/call", name=name, arguments=arguments)
+        took = time.perf_counter() - began
+        assert b'"isError":false' in answer, answer
+        return took * 1000
+
+    def _ask(self, method: str, **params: Any) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._number += 1
+        message = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def table() -> str:
     rows = ["| what | bytes |", "|---|---|"]
-    members = [_size(tool.name, member=True) for tool in MESH.members_part()]
+    members = [_size(tool.name, member=True) for tool in MESH.bridged_part()]
     rows.append(f"| member's tools ({len(members)}) | {sum(members)} |")
     operators = [_size(tool.name, member=False) for tool in MESH.offered(OPERATOR)]
     rows.append(f"| operator's tools ({len(operators)}) | {sum(operators)} |")

@@ -20,7 +20,7 @@ from muster.git.project import top_level
 from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
-from muster.model.facts import Condition, Place, Progress, Terms, Transcript
+from muster.model.facts import Address, Condition, Place, Progress, Terms, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
@@ -33,9 +33,10 @@ TermsAt = Callable[[Path], Terms]  # of a project, by its top
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Premises:
-    """Where the hub lives, since when, and which program it is to start; empty: the one on the PATH."""
+    """Where the hub lives and answers, since when, and which program it is to start; empty: the one on the PATH."""
 
     home: Path
+    url: str
     database: Path
     started_at: datetime
     opencode: str
@@ -44,11 +45,17 @@ class Premises:
 def readers(host: Host, connections: Connections, terms_at: TermsAt, premises: Premises) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
+        Address: partial(read_address, premises),
         Condition: partial(read_condition, premises),
         Place: partial(read_place, host, terms_at),
         Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
+
+
+async def read_address(premises: Premises, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Address:
+    """Where the hub answers."""
+    return Address(url=premises.url)
 
 
 async def read_condition(premises: Premises, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Condition:

@@ -115,9 +115,8 @@ class Home:
     # ── where the hub answers ────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def announced(self, *, port: int, token: str) -> Iterator["Announcement"]:
+    def announced(self, *, url: str, token: str) -> Iterator["Announcement"]:
         """hub.json, whole or not there at all, for as long as the hub answers; what says that it sleeps, stays."""
-        url = f"http://127.0.0.1:{port}"
         told = {"url": url, "token": token, "pid": os.getpid(), "version": __version__}
         announcement = Announcement(file=self.hub_file, told=told)
         announcement.awake()

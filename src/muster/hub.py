@@ -53,9 +53,10 @@ from muster.replacing import replace_file
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
+from muster.surfaces.inboxes import InboxDoor
 from muster.surfaces.mcp import McpDoor
 from muster.surfaces.offer import offer
-from muster.surfaces.sockets import listening
+from muster.surfaces.sockets import listening, url_of
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
 from muster.surfaces.use import Use
@@ -106,13 +107,16 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         database = stack.enter_context(open_database(home.database, _now))
         connections = Connections({host.name: host}, partial(_server_wish, home, keyring))
         stack.push_async_callback(connections.aclose)
-        premises = Premises(home=home.folder, database=home.database, started_at=_now(), opencode=settings.opencode)
+        url = url_of(sockets)
+        premises = Premises(
+            home=home.folder, url=url, database=home.database, started_at=_now(), opencode=settings.opencode
+        )
         facts = readers(host, connections, partial(_terms_at, home, settings), premises)
         engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings)
         await account_for_absence(engine, _now)
         async with _web(home, engine, keyring, sockets) as use:
-            with home.announced(port=sockets[0].getsockname()[1], token=keyring.operator()) as announcement:
+            with home.announced(url=url, token=keyring.operator()) as announcement:
                 async with _at_work([*reconcilers, Gaps(engine, _now)], home), anyio.create_task_group() as tasks:
                     log.info("hub.ready home=%s pid=%d", home.folder, os.getpid())
                     tasks.start_soon(_end_when_told, signals, tasks.cancel_scope)
@@ -161,7 +165,7 @@ def leave_offer(home: Home, settings: config.Settings) -> None:
 
 
 def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:
-    tools = tuple(tool.name for tool in MESH.members_part())
+    tools = tuple(tool.name for tool in MESH.bridged_part())
     watch = Watch(inactivity_ms=settings.inactivity_ms, max_age_ms=settings.max_age_ms)
     runs = RunsReconciler(engine, connections, tools=tools, watch=watch, clock=_now)
     timeout = timedelta(seconds=settings.ask_timeout_seconds)
@@ -237,6 +241,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
     """The web surface, answering from the first line of the block to its end."""
     mcp = McpDoor(engine, {MESH.name: MESH})
     bridge = BridgeDoor(engine, MESH, keyring, home.folder)
+    inboxes = InboxDoor(engine)
     answering = anyio.Event()
 
     @asynccontextmanager
@@ -245,7 +250,7 @@ async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socke
             answering.set()
             yield
 
-    app = Use(application(engine, keyring, [mcp.route, *bridge.routes], lifespan))
+    app = Use(application(engine, keyring, [mcp.route, inboxes.route, *bridge.routes], lifespan))
     server = _WebServer(
         uvicorn.Config(
             app,

@@ -49,6 +49,7 @@ VERB_MODULES = [
     for found in pkgutil.iter_modules(package.__path__)
 ]
 WITHIN_SECONDS = 20
+URL = "http://127.0.0.1:4747"
 NO_CEILINGS = Ceilings(total=0)
 ROOMY = Sharding()
 UNWATCHED = Watch(inactivity_ms=0)
@@ -123,7 +124,7 @@ async def hub(
     project.mkdir(parents=True, exist_ok=True)
     keyring = Keyring(b"k" * 32)
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
-    premises = Premises(home=folder, database=folder / "muster.db", started_at=clock(), opencode="")
+    premises = Premises(home=folder, url=URL, database=folder / "muster.db", started_at=clock(), opencode="")
     found = readers(host, connections, lambda _: terms, premises)
     with open_database(folder / "muster.db", clock) as database:
         yield Stage(

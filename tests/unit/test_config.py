@@ -114,7 +114,7 @@ def test_state_folder_that_would_be_another_one_in_every_directory_is_refused(mo
 def test_second_hub_on_a_state_folder_is_refused_and_told_of_the_first(tmp_path):
     home = Home(folder=tmp_path / "home")
     home.prepare()
-    with home.locked(), home.announced(port=4747, token="secret"):
+    with home.locked(), home.announced(url="http://127.0.0.1:4747", token="secret"):
         with refused("hub_running") as caught, Home(folder=home.folder).locked():
             pass
         assert caught.value.facts["pid"] == os.getpid()
@@ -138,7 +138,7 @@ def test_state_folder_is_closed_to_everybody_else(tmp_path):
     home.prepare()
     home.folder.chmod(0o755)
     home.prepare()
-    with home.locked(), home.announced(port=1, token="secret"):
+    with home.locked(), home.announced(url="http://127.0.0.1:1", token="secret"):
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home.folder, home.hub_file, home.logs)}
     assert modes == {"home": 0o700, "hub.json": 0o600, "logs": 0o700}
 

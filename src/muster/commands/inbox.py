@@ -5,7 +5,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from muster.commands.messages import acting_agent
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.delivery import Delivery
@@ -42,7 +41,7 @@ def read(
     wait_seconds: Seconds = 0,
 ) -> Inbox:
     """Your messages that are not acknowledged yet, oldest first."""
-    own = acting_agent(actor, agent_id, "inbox.read")
+    own = actor.acting_as(agent_id, "inbox.read")
     tx.get(Agent, own)
     found = inboxes.page(tx, own, after=since, limit=limit)
     cursor = found[-1][0] if found else since

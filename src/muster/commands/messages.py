@@ -108,7 +108,7 @@ def send_all(tx: Transaction, actor: Actor, messages: Annotated[list[MessageWish
 def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: AgentId | None = None) -> Acknowledged:
     """Say that you are done with a message that you got. Said again it changes nothing."""
     message = message_for(tx, actor, message_id)
-    delivery = own_delivery(tx, message, acting_agent(actor, agent_id, "message.acknowledge"))
+    delivery = own_delivery(tx, message, actor.acting_as(agent_id, "message.acknowledge"))
     if delivery.state is DeliveryState.UNDELIVERABLE:
         raise Conflict(why=f"Message {message.id} never reached {delivery.agent}: {delivery.why}.")
     if delivery.state is not DeliveryState.ACKNOWLEDGED:
@@ -116,15 +116,6 @@ def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: 
             tx.save(delivery.acknowledge(tx.now))
             write_receipt(tx, message, delivery.agent, ACK)
     return Acknowledged(ok=True)
-
-
-def acting_agent(actor: Actor, agent_id: AgentId | None, verb: str) -> AgentId:
-    """Who acts: the agent itself, or the one that the operator names. Raises Denied, MissingField."""
-    actor.require_agent(agent_id)
-    own = agent_id or actor.agent
-    if own is None:
-        raise MissingField(verb=verb, field="agent_id")
-    return own
 
 
 def own_delivery(tx: Reading, message: Message, agent: AgentId) -> Delivery:

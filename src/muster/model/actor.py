@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from muster.errors import Denied
+from muster.errors import Denied, MissingField
 from muster.model.ids import AgentId, FleetId, ServerId, SessionId
 
 
@@ -55,6 +55,14 @@ class Actor:
         """Refuse an agent that names another than itself; the operator may name any."""
         if agent is not None and self.kind is ActorKind.AGENT and agent != self.agent:
             raise Denied(why=f"You are {self.agent}, not {agent}.", hint="Leave agent_id out; you act as yourself.")
+
+    def acting_as(self, agent: AgentId | None, verb: str) -> AgentId:
+        """Which agent acts: itself, or the one that the operator names. Raises Denied, MissingField."""
+        self.require_agent(agent)
+        own = agent or self.agent
+        if own is None:
+            raise MissingField(verb=verb, field="agent_id")
+        return own
 
 
 OPERATOR = Actor(kind=ActorKind.OPERATOR)

@@ -52,6 +52,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the hub answers, without a slash at the end."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """The hub and its machine, as they are. `opencode` is the path of the program, None where there is none."""
 

@@ -65,6 +65,11 @@ def page(tx: Reading, agent: AgentId, *, after: int, limit: int) -> list[tuple[i
     return tx.following(Delivery, after=after, limit=limit, agent=agent, settled_at=None)
 
 
+def arrivals(tx: Reading, agent: AgentId, *, after: int, limit: int) -> list[tuple[int, Delivery]]:
+    """What was sent to it, however far that has got, oldest first, each with its cursor."""
+    return tx.following(Delivery, after=after, limit=limit, agent=agent)
+
+
 def count_after(tx: Reading, agent: AgentId, *, after: int) -> int:
     return tx.count(Delivery, agent=agent, settled_at=None, seq=Above(after))
 

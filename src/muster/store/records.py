@@ -121,6 +121,11 @@ class Reading:
         """Oldest first, each with its cursor."""
         return self._rows(kind, where | {"seq": statements.Above(after)}, limit=limit, newest_first=False)
 
+    def newest(self, kind: type[R]) -> int:
+        """The cursor of the last row; 0 where there is none."""
+        found: int | None = statements.newest(self._connection, TABLES[kind], "seq")
+        return found or 0
+
     def last(self, kind: type[R], moment: str, **where: object) -> datetime | None:
         """The latest of a field that holds a moment."""
         found: datetime | None = statements.latest(self._connection, TABLES[kind], moment, where)

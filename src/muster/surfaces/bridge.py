@@ -54,7 +54,7 @@ class BridgeDoor:
         _require_server(request)
         tools = [
             {"name": tool.name, "description": self.toolkit.describe(tool), "parameters": tool.schema(member=True)}
-            for tool in self.toolkit.members_part()
+            for tool in self.toolkit.bridged_part()
         ]
         return JSONResponse({"tools": tools})
 

@@ -171,7 +171,7 @@ class _Events:
         for name in query:
             if name not in EVENT_QUERY:
                 raise UnknownField(verb="GET /api/v1/events", field=name, fields=", ".join(EVENT_QUERY))
-        after = _cursor(request.headers.get("last-event-id") or query.get("after"), self._engine.head)
+        after = _journal_cursor(request.headers.get("last-event-id") or query.get("after"), self._engine.head)
         about = {f"{name}_id": query[name] for name in ("fleet", "agent") if name in query}
         await answered(self._engine, "event.list", caller(request), json.dumps(about | {"limit": 1}))  # or it refuses
         entries = self._engine.watch(after, fleet=query.get("fleet"), agent=query.get("agent"))
@@ -186,14 +186,18 @@ async def _told(entries: AsyncIterator[Entry]) -> AsyncIterator[ServerSentEvent]
             yield ServerSentEvent(data=data, event=entry.name, id=str(entry.cursor))
 
 
-def _cursor(given: str | None, head: int) -> int:
-    if given is None:
-        return head
+def read_cursor(given: str, field: str) -> int:
+    """A place in a stream, as it was told there. Raises BadValue."""
     if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise BadValue(field="after", expected="a cursor, a whole number", got=given[:60])
-    if int(given) > head:  # it is of another journal, and would be waited for in vain
-        raise BadValue(field="after", expected=f"a cursor of this journal, at most {head}", got=given)
+        raise BadValue(field=field, expected="a cursor, a whole number", got=given[:60])
     return int(given)
+
+
+def _journal_cursor(given: str | None, head: int) -> int:
+    cursor = head if given is None else read_cursor(given, "after")
+    if cursor > head:  # it is of another journal, and would be waited for in vain
+        raise BadValue(field="after", expected=f"a cursor of this journal, at most {head}", got=str(cursor))
+    return cursor
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from muster import __version__
 from muster.errors import tree
 from muster.model.actor import ActorKind
 from muster.model.event import Entry
-from muster.verbs import Catalog, Verb
+from muster.verbs import Catalog, Member, Verb
 
 Schema = dict[str, Any]
 
@@ -100,6 +100,16 @@ def _own_paths() -> Schema:
         "description": "Without end; `data` is an `Entry`, `id` its cursor.",
         "content": {"text/event-stream": {}},
     }
+    inbox_parameters = [
+        _parameter("agent", "path", "The agent's id.", {"type": "string"}) | {"required": True},
+        _parameter("since", "query", "Messages after this cursor, however far they have got.", {"type": "integer"}),
+        _parameter("Last-Event-ID", "header", "The same, as a stream that broke off says it.", {"type": "integer"}),
+    ]
+    messages = {
+        "description": "Without end: what is unacknowledged, then each message as it is sent. `data` is an `InboxRow`, "
+        "`id` its cursor. It changes nothing.",
+        "content": {"text/event-stream": {}},
+    }
     alive: Schema = {"type": "object", "properties": {"ok": {"const": True}}, "required": ["ok"]}
     return {
         "/healthz": {
@@ -124,6 +134,15 @@ def _own_paths() -> Schema:
                 "x-callers": [ActorKind.OPERATOR],
                 "parameters": parameters,
                 "responses": {"200": stream} | _refused((400, 401, 403, 404, 503)),
+            }
+        },
+        "/api/v1/inbox/{agent}/stream": {
+            "get": {
+                "operationId": "inbox.stream",
+                "summary": "An inbox as server-sent events, as it fills.",
+                "x-callers": sorted(Member),
+                "parameters": inbox_parameters,
+                "responses": {"200": messages} | _refused((400, 401, 403, 404, 503)),
             }
         },
     }

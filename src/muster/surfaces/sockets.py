@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from muster.errors import PortTaken
@@ -24,6 +24,11 @@ def listening(port: int, *, or_any: bool = False) -> Iterator[list[socket.socket
             log.warning("hub.port_taken port=%d: another program has it, so any free one is taken", error.facts["port"])
             sockets = _both(stack, 0)
         yield sockets
+
+
+def url_of(sockets: Sequence[socket.socket]) -> str:
+    """Where these answer, without a slash at the end."""
+    return f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
 
 
 def _both(stack: ExitStack, port: int) -> list[socket.socket]:

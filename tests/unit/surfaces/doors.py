@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
+from muster.surfaces.inboxes import InboxDoor
 from muster.surfaces.mcp import McpDoor
 from muster.surfaces.sockets import listening
 from muster.surfaces.toolkits import Toolkit
@@ -31,6 +32,7 @@ async def web(stage: Stage, toolkits: Mapping[str, Toolkit] = {MESH.name: MESH})
     """The URL of the application, served as the hub serves it."""
     mcp = McpDoor(stage.engine, toolkits)
     bridge = BridgeDoor(stage.engine, MESH, stage.keyring, stage.path.parent)
+    inboxes = InboxDoor(stage.engine)
     answering = anyio.Event()
 
     @asynccontextmanager
@@ -39,7 +41,7 @@ async def web(stage: Stage, toolkits: Mapping[str, Toolkit] = {MESH.name: MESH})
             answering.set()
             yield
 
-    app = application(stage.engine, stage.keyring, [mcp.route, *bridge.routes], lifespan)
+    app = application(stage.engine, stage.keyring, [mcp.route, inboxes.route, *bridge.routes], lifespan)
     config = uvicorn.Config(app, http="httptools", log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = _Server(config)
     with listening(0) as sockets:

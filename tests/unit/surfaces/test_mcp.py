@@ -28,6 +28,7 @@ MEMBERS = {
     "whoami",
     "send_message",
     "get_inbox",
+    "subscribe_inbox",
     "ack_message",
     "receipt",
     "get_receipts",

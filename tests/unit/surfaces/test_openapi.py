@@ -18,7 +18,7 @@ def test_description_is_valid_openapi():
 def test_every_verb_is_there_but_those_of_the_system():
     verbs = {path.rpartition("/")[2] for path, methods in DESCRIPTION["paths"].items() if "post" in methods}
     assert verbs == {name for name, verb in CATALOG.items() if verb.by != System}
-    assert {"/healthz", "/openapi.json", "/api/v1/events"} <= set(DESCRIPTION["paths"])
+    assert {"/healthz", "/openapi.json", "/api/v1/events", "/api/v1/inbox/{agent}/stream"} <= set(DESCRIPTION["paths"])
 
 
 def test_every_code_of_an_error_is_named_with_its_status():

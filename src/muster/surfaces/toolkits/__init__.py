@@ -18,11 +18,15 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """`members`: offered to Muster's own agents too. `implied`: what a member never gives, for it is itself."""
+    """`members`: offered to fleets' agents too; `bridged`: in their sessions as well, on each model call.
+
+    `implied`: what a member never gives, for it is itself.
+    """
 
     name: str
     verb: Verb[..., Any]
     members: bool = False
+    bridged: bool = True
     implied: frozenset[str] = frozenset()
 
     def schema(self, *, member: bool) -> Schema:
@@ -50,8 +54,8 @@ class Toolkit:
         """The tools that a caller may see: the operator all, an agent the member's part."""
         return [tool for tool in self._tools.values() if tool.members or actor.kind is ActorKind.OPERATOR]
 
-    def members_part(self) -> list[Tool]:
-        return [tool for tool in self._tools.values() if tool.members]
+    def bridged_part(self) -> list[Tool]:
+        return [tool for tool in self._tools.values() if tool.members and tool.bridged]
 
     def tool(self, name: str, actor: Actor) -> Tool:
         """Raises NotFound with the nearest names, Denied where it is not offered to the caller."""

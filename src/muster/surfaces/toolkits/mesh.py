@@ -7,6 +7,7 @@ from muster.commands import messages as message_commands
 from muster.commands import receipts as receipt_commands
 from muster.surfaces.toolkits import Tool, Toolkit
 from muster.views import actors, fleets, hub, ledger, personas, receipts, results
+from muster.views import inbox as inbox_views
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
@@ -26,6 +27,7 @@ MESH = Toolkit(
         Tool(name="send_message", verb=message_commands.send, members=True, implied=FROM),
         Tool(name="send_messages", verb=message_commands.send_all),
         Tool(name="get_inbox", verb=inbox_commands.read, members=True, implied=SELF),
+        Tool(name="subscribe_inbox", verb=inbox_views.subscribe, members=True, bridged=False, implied=SELF),
         Tool(name="ack_message", verb=message_commands.acknowledge, members=True, implied=SELF),
         Tool(name="receipt", verb=receipt_commands.write, members=True, implied=SELF),
         Tool(name="get_receipts", verb=receipts.list_, members=True),

@@ -4,19 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from muster.commands.endings import noting_rest, open_turns, queue_again
-from muster.commands.posting import tell
-from muster.commands.proofs import note_return, note_seen, note_undeliverable
+from muster.commands.proofs import give_up, note_return, note_seen
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted, why_gone
 from muster.model.delivery import BATCH, Arrival, Delivery, first_batch
 from muster.model.event import TurnComposed
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, TurnId, WakeupId
-from muster.model.message import Message, MessageType
+from muster.model.message import Message
 from muster.model.run import Run, RunState
 from muster.model.turn import Ending, Turn, TurnKind
 from muster.model.wakeup import Wakefulness, Wakeup, pair_of
-from muster.prompts.messages import digest, undeliverable
+from muster.prompts.messages import digest
 from muster.store import inboxes
 from muster.store.records import Transaction
 from muster.store.statements import Above
@@ -52,14 +51,14 @@ def prove(tx: Transaction, actor: Actor, agent: AgentId, arrivals: Mapping[str, 
     if gone:
         with noting_rest(tx, row.fleet):
             for delivery in inboxes.all_waiting(tx, agent):
-                _give_up(tx, delivery, gone)
+                give_up(tx, delivery, gone)
 
 
 def _settle(tx: Transaction, delivery: Delivery, arrival: Arrival | None, gone: str | None) -> None:
     if arrival is Arrival.SEEN:
         note_seen(tx, delivery)
     elif gone:
-        _give_up(tx, delivery, gone)
+        give_up(tx, delivery, gone)
     elif delivery.turn is not None:
         _settle_carried(tx, delivery, tx.get(Turn, delivery.turn), arrival)
     elif arrival is Arrival.ABSENT:
@@ -80,15 +79,9 @@ def _settle_carried(tx: Transaction, delivery: Delivery, turn: Turn, arrival: Ar
         case Ending.WITHDRAWN:
             note_return(tx, delivery)
         case Ending.FAILED | Ending.TIMED_OUT | Ending.CANCELLED:
-            _give_up(tx, delivery, f"the turn that brought it {turn.ending}: {turn.error or 'no reason was given'}")
+            give_up(tx, delivery, f"the turn that brought it {turn.ending}: {turn.error or 'no reason was given'}")
         case _:
             assert_never(turn.ending)
-
-
-def _give_up(tx: Transaction, delivery: Delivery, why: str) -> None:
-    note_undeliverable(tx, delivery, why)
-    name = tx.get(Agent, delivery.agent).name
-    tell(tx, delivery.sender, MessageType.ALERT, undeliverable(delivery.message, name, why), delivery.message)
 
 
 def _wake(tx: Transaction, agent: Agent, run: Run, wakefulness: Wakefulness) -> None:

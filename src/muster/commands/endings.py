@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from muster.commands.notices import announce
-from muster.commands.proofs import note_return, note_seen
-from muster.model.agent import Agent, Wanted
+from muster.commands.proofs import give_up, note_return, note_seen
+from muster.model.agent import Agent, Wanted, why_gone
 from muster.model.ask import OPEN, Ask
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus
@@ -17,6 +17,8 @@ from muster.store import inboxes
 from muster.store.members import members_of, standing_of, status_of
 from muster.store.records import Transaction
 
+UNSETTLED = (FleetStatus.RUNNING, FleetStatus.PAUSED)
+
 
 def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     """Want no more of an agent. A run that was only waiting ends here; one at work is ended by its reconciler."""
@@ -25,6 +27,8 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     tx.record(event)
     end_open_turns(tx, agent.id, Ending.CANCELLED, reason)
     run = tx.get(Run, agent.run)
+    for delivery in inboxes.all_waiting(tx, agent.id):
+        give_up(tx, delivery, why_gone(stopped, run) or "")
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.CANCELLED, reason)
 
@@ -63,8 +67,8 @@ def noting_rest(tx: Transaction, id: FleetId) -> Iterator[None]:
     """What is done within may put a fleet to rest without the end of a run, which would tell by itself."""
     before, told = standing_of(tx, id), tx.count(Run, fleet=id, state=RunState.ENDED)
     yield
-    after = standing_of(tx, id)
-    if after not in (before, FleetStatus.RUNNING) and tx.count(Run, fleet=id, state=RunState.ENDED) == told:
+    came_to_rest = before in UNSETTLED and standing_of(tx, id) not in (before, FleetStatus.RUNNING)
+    if came_to_rest and tx.count(Run, fleet=id, state=RunState.ENDED) == told:
         note_rest(tx, id)
 
 

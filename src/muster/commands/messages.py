@@ -114,7 +114,7 @@ def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: 
     if delivery.state is not DeliveryState.ACKNOWLEDGED:
         with noting_rest(tx, message.fleet) if delivery.waits else nullcontext():
             tx.save(delivery.acknowledge(tx.now))
-            write_receipt(tx, message, delivery.agent, ACK)
+            write_receipt(tx, message, delivery.agent, ACK, by=actor)
     return Acknowledged(ok=True)
 
 
@@ -144,6 +144,7 @@ class _Post:
             to=EVERYBODY if wish.to_agent_id == EVERYBODY else recipients[0].id,
             type=wish.type,
             payload=wish.payload,
+            by=self._actor.label,
             correlation_id=wish.correlation_id,
         )
         message = post(self._tx, letter, [agent.id for agent in recipients])

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from muster.model.actor import SYSTEM
 from muster.model.agent import Agent, Wanted
 from muster.model.delivery import Delivery
+from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, MessageId
 from muster.model.message import MUSTER_NAME, Message, MessageType
 from muster.store.records import Transaction
@@ -12,7 +14,7 @@ from muster.store.records import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What is to be said, and by whom: `sender` None is not one of the agents."""
+    """What is to be said, and by whom: `sender` None is not one of the agents. `by` is who sends it in fact."""
 
     fleet: FleetId
     sender: AgentId | None
@@ -20,6 +22,7 @@ class Letter:
     to: str
     type: MessageType
     payload: str
+    by: str
     correlation_id: str | None = None
 
 
@@ -35,7 +38,7 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Mess
         payload=letter.payload,
         correlation_id=letter.correlation_id,
         recipients=tuple(recipients),
-        by=tx.actor.label,
+        by=letter.by,
         sent_at=tx.now,
     )
     tx.add(message)
@@ -48,7 +51,7 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Mess
 def tell(tx: Transaction, agent: AgentId | None, type: MessageType, payload: str, about: MessageId) -> None:
     """Muster itself has something to say to an agent. One that has ended, or is none, hears nothing."""
     recipient = None if agent is None else tx.get(Agent, agent)
-    if recipient is not None and recipient.wanted is Wanted.RUNNING:
+    if recipient is not None and _lives(tx, recipient):
         letter = Letter(
             fleet=recipient.fleet,
             sender=None,
@@ -56,6 +59,12 @@ def tell(tx: Transaction, agent: AgentId | None, type: MessageType, payload: str
             to=recipient.id,
             type=type,
             payload=payload,
+            by=SYSTEM.label,
             correlation_id=about,
         )
         post(tx, letter, [recipient.id])
+
+
+def _lives(tx: Transaction, agent: Agent) -> bool:
+    """One whose fleet is being cancelled does not, though its turn has not come yet."""
+    return agent.wanted is Wanted.RUNNING and tx.get(Fleet, agent.fleet).cancelled_at is None

@@ -1,9 +1,13 @@
 """What is proved of a message is written down: how far a delivery got, and the receipt that says so."""
 
+from muster.commands.posting import tell
+from muster.model.actor import SYSTEM, Actor
+from muster.model.agent import Agent
 from muster.model.delivery import Delivery
 from muster.model.ids import AgentId
-from muster.model.message import Message
+from muster.model.message import Message, MessageType
 from muster.model.receipt import SEEN, UNDELIVERABLE, Receipt, receipt_id
+from muster.prompts.messages import undeliverable
 from muster.store.records import Transaction
 
 
@@ -12,7 +16,7 @@ def note_seen(tx: Transaction, delivery: Delivery) -> None:
     seen, event = delivery.see(tx.now)
     tx.save(seen)
     tx.record(event)
-    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, SEEN)
+    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, SEEN, by=SYSTEM)
 
 
 def note_return(tx: Transaction, delivery: Delivery) -> None:
@@ -22,15 +26,18 @@ def note_return(tx: Transaction, delivery: Delivery) -> None:
     tx.record(event)
 
 
-def note_undeliverable(tx: Transaction, delivery: Delivery, why: str) -> None:
+def give_up(tx: Transaction, delivery: Delivery, why: str) -> None:
+    """It cannot be delivered any more, and its sender hears of it."""
     lost, event = delivery.give_up(why, tx.now)
     tx.save(lost)
     tx.record(event)
-    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, UNDELIVERABLE, note=why)
+    write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, UNDELIVERABLE, why, by=SYSTEM)
+    name = tx.get(Agent, delivery.agent).name
+    tell(tx, delivery.sender, MessageType.ALERT, undeliverable(delivery.message, name, why), delivery.message)
 
 
 def write_receipt(
-    tx: Transaction, message: Message, agent: AgentId | None, action: str, note: str | None = None
+    tx: Transaction, message: Message, agent: AgentId | None, action: str, note: str | None = None, *, by: Actor
 ) -> Receipt:
     """Repeated, the first stands."""
     id = receipt_id(message.id, agent, action)
@@ -43,7 +50,7 @@ def write_receipt(
         agent=agent,
         action=action,
         note=note,
-        by=tx.actor.label,
+        by=by.label,
         at=tx.now,
     )
     tx.add(receipt)

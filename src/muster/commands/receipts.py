@@ -45,4 +45,4 @@ def write(
     agent = agent_id or actor.agent
     if agent is not None and agent != message.sender and agent not in message.recipients:
         raise Denied(why=f"{agent} neither sent nor got message {message.id}.", hint="Note only on your own messages.")
-    return write_receipt(tx, message, agent, action, note).row()
+    return write_receipt(tx, message, agent, action, note, by=actor).row()

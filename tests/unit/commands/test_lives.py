@@ -177,14 +177,25 @@ class Replay:
         self.suspects: set[str] = set()
         self.due: dict[str, datetime] = {}
         self.members: dict[str, set[str]] = defaultdict(set)
+        self.told: dict[str, str] = {}
         must_be_told: str | None = None
         for event in events:
-            assert (event["name"] == "fleet.quieted") == (must_be_told is not None), event
+            if event["name"] == "fleet.quieted":
+                assert must_be_told is not None or self.leaves_its_pause(event["fleet"]), event
+                assert event["body"]["status"] == self.status(event["fleet"])
+                self.told[event["fleet"]] = event["body"]["status"]
+            else:
+                assert must_be_told is None, event
             must_be_told = None
             handler = getattr(self, event["name"].replace(".", "_"), None)
             if handler is not None:
                 must_be_told = handler(event, event["body"])
         assert must_be_told is None
+        assert not any(self.leaves_its_pause(fleet) for fleet in self.members)
+
+    def leaves_its_pause(self, fleet: str) -> bool:
+        """What was paused is cancelled, and no run is left whose end would tell."""
+        return self.told.get(fleet) == "paused" and self.status(fleet) not in ("paused", "running")
 
     def fleet_cancelled(self, event: dict[str, Any], body: dict[str, Any]) -> None:
         self.closed.add(event["fleet"])

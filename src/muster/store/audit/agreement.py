@@ -16,10 +16,10 @@ from muster.store.audit.words import (
     event_names,
     kind_of,
     last_entries,
+    named_in,
     tellers_of,
-    told,
 )
-from muster.store.schema import agents, asks, events, fleets, leads, notices, runs, servers, turns
+from muster.store.schema import agents, asks, events, fleets, leads, messages, notices, receipts, runs, servers, turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,21 @@ TALES = (
     Tale(table=leads, event="lead.entered", by="session", moment="created_at"),
     Tale(table=notices, event="notice.written", by="notice", moment="created_at", same=("kind", "session")),
     Tale(table=notices, event="notice.ended", by="notice", moment="ended_at", same=("ending",)),
+    Tale(table=messages, event="message.sent", by="message", moment="sent_at", same=("to", "type")),
+    Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action",)),
 )
 
 
-ONCE = sorted({tale.event for tale in TALES} | {"agent.cancelled", "run.admitted", "ask.delivered", "ask.withdrawn"})
-NAMED = {"run": runs, "turn": turns, "ask": asks, "notice": notices, "server": servers}
+ONCE = {tale.event: tale.by for tale in TALES} | {
+    "agent.cancelled": "agent",
+    "run.admitted": "run",
+    "turn.composed": "turn",
+    "ask.delivered": "ask",
+    "ask.withdrawn": "ask",
+    "delivery.undeliverable": "delivery",
+}
+"""What is told once of each row, and where it names the row."""
+NAMED = {"run": runs, "turn": turns, "ask": asks, "notice": notices, "server": servers, "message": messages}
 """The fields of bodies that name a row, and where that row is."""
 
 
@@ -172,10 +182,10 @@ def event_without_row() -> Iterator[Drawn]:
 @error
 def event_told_twice() -> Wrong:
     """Of {concerned} there are {number} entries {name}, and one is the most."""
-    fields = ("run", "turn", "ask", "notice", "session")
-    concerned = func.coalesce(*map(told, fields), events.c.agent, events.c.fleet).label("concerned")
+    named = {by: events.c.name.in_([name for name in ONCE if ONCE[name] == by]) for by in sorted(set(ONCE.values()))}
+    concerned = case(*((is_named, named_in(by)) for by, is_named in named.items())).label("concerned")
     columns = (concerned, events.c.name, func.count().label("number"))
-    grouped = select(*columns).where(events.c.name.in_(ONCE)).group_by(events.c.name, concerned)
+    grouped = select(*columns).where(events.c.name.in_(list(ONCE))).group_by(events.c.name, concerned)
     return grouped.having(func.count() > 1)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import func, literal, select
 
 from muster.store.audit.check import Drawn, Wrong, warning
 from muster.store.audit.words import kind_of
-from muster.store.schema import agents, asks, events, fleets, notices, runs, turns
+from muster.store.schema import agents, asks, deliveries, events, fleets, messages, notices, receipts, runs, turns
 
 MOMENTS = (
     (fleets, "created_at", "cancelled_at"),
@@ -17,6 +17,11 @@ MOMENTS = (
     (turns, "created_at", "ended_at"),
     (asks, "asked_at", "answered_at"),
     (notices, "created_at", "ended_at"),
+    (deliveries, "sent_at", "injected_at"),
+    (deliveries, "injected_at", "seen_at"),
+    (deliveries, "injected_at", "settled_at"),
+    (deliveries, "seen_at", "settled_at"),
+    (deliveries, "sent_at", "settled_at"),
 )
 """Of these pairs the first comes first."""
 
@@ -44,3 +49,14 @@ def event_before_the_last() -> Wrong:
     before = func.lag(events.c.at).over(order_by=events.c.cursor).label("before")
     told = select(events.c.cursor, events.c.at, before).subquery()
     return select(told.c.cursor, told.c.at, told.c.before).where(told.c.at < told.c.before)
+
+
+@warning
+def receipt_before_its_message() -> Wrong:
+    """Receipt {id} was written at {at}, before its message was sent at {sent_at}."""
+    joined = receipts.join(messages, messages.c.id == receipts.c.message)
+    return (
+        select(receipts.c.id, receipts.c.at, messages.c.sent_at)
+        .select_from(joined)
+        .where(receipts.c.at < messages.c.sent_at)
+    )

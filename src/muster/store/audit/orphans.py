@@ -6,9 +6,9 @@ from sqlalchemy import select
 
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import absent, kind_of
-from muster.store.schema import agents, asks, fleets, leads, notices, runs, servers, turns
+from muster.store.schema import agents, asks, deliveries, fleets, leads, notices, runs, servers, turns
 
-WORKS_OF_AN_AGENT = (runs, turns, asks)
+WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries)
 
 
 @error

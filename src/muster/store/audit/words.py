@@ -8,6 +8,7 @@ from sqlalchemy import Select, Subquery, Table, case, func, literal, select
 from sqlalchemy.sql import ColumnElement
 
 from muster.model.event import Event, event_name
+from muster.model.message import OPERATOR_NAME
 from muster.store.schema import events
 
 Expression = ColumnElement[Any]
@@ -24,12 +25,20 @@ def told(field: str) -> Expression:
 
 
 def named_in(field: str) -> Expression:
-    """Whom an entry concerns: a column of its own for fleet and agent, a field of its body for all else."""
-    return events.c[field] if field in ("fleet", "agent") else told(field)
+    """Whom an entry concerns: a column of its own for fleet and agent, a field of its body for most else."""
+    match field:
+        case "fleet" | "agent":
+            return events.c[field]
+        case "delivery":
+            return told("message").concat(":").concat(events.c.agent)
+        case "receipt":
+            whose = func.coalesce(events.c.agent, OPERATOR_NAME)
+            return told("message").concat(":").concat(whose).concat(":").concat(told("action"))
+    return told(field)
 
 
 def entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
-    """The journal's entries of these names: cursor, moment, name, `id` of whom they concern, and fields of the body."""
+    """The journal's entries of these names: cursor, at, agent, event, fields of bodies, `id` of whom they concern."""
     return _entries(by, fields).where(events.c.name.in_(names)).subquery()
 
 
@@ -41,7 +50,8 @@ def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
 
 def _entries(by: str, names: Iterable[str]) -> Select[Any]:
     columns = [told(name).label(name) for name in names]
-    return select(events.c.cursor, events.c.at, events.c.name.label("event"), named_in(by).label("id"), *columns)
+    own = (events.c.cursor, events.c.at, events.c.agent, events.c.name.label("event"))
+    return select(*own, named_in(by).label("id"), *columns)
 
 
 def kind_of(table: Table) -> ColumnElement[str]:

@@ -4,9 +4,11 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import Table
 
 from muster import engine
 from muster.commands import leads as lead_commands
@@ -17,7 +19,7 @@ from muster.model.ask import OnAsk
 from muster.model.audit import Audit, Head
 from muster.store.audit import audit
 from muster.store.database import look_into
-from unit.stage import Clock, Stage, at_work, hub
+from unit.stage import Clock, Stage, agent_actor, at_work, hub
 
 
 async def _live(folder: Path) -> None:
@@ -33,8 +35,11 @@ async def _live(folder: Path) -> None:
         return Reply(error="no", output="so far") if prompt == "fail" else Reply(output=prompt)
 
     host = ScriptedHost(play)
-    async with host, hub(folder, host, Clock()) as stage, at_work(stage, on_ask=OnAsk.OPERATOR):
-        await _work(stage)
+    async with host, hub(folder, host, Clock()) as stage:
+        async with at_work(stage, on_ask=OnAsk.OPERATOR):
+            await _work(stage)
+            fleet = await _talk(stage)
+        await _leave_waiting(stage, fleet)
 
 
 async def _work(stage: Stage) -> None:
@@ -63,6 +68,36 @@ async def _work(stage: Stage) -> None:
     cancelled = await stage.spawn("hold")
     await stage.call("fleet.cancel", fleet_id=cancelled["fleet_id"], reason="enough")
     await stage.settled(cancelled["fleet_id"])
+
+
+async def _talk(stage: Stage) -> dict[str, Any]:
+    """Messages that are seen, acknowledged, noted on, and one that arrives too late."""
+    fleet = await stage.spawn("one", "two", "hold")
+    one, two, hold = (agent_actor(agent, fleet["fleet_id"]) for agent in fleet["agent_ids"])
+    await stage.until("run.started", agent=hold.agent)
+    for agent in (one, two):
+        await stage.until("run.ended", agent=agent.agent)
+    sent = await stage.call("message.send", one, to_agent_id=two.agent, type="result", payload="it is grün")
+    await stage.until("delivery.seen", message=sent["message_id"])
+    await stage.call("message.acknowledge", two, message_id=sent["message_id"])
+    await stage.call("receipt.write", one, message_id=sent["message_id"], action="r-ack", note="thanks")
+    late = await stage.call("message.send", one, to_agent_id=hold.agent, type="result", payload="too late")
+    stage.clock.advance(seconds=5)
+    await stage.call("agent.cancel", agent_id=hold.agent)
+    await stage.until("delivery.undeliverable", message=late["message_id"])
+    told = await stage.call("message.send", to_agent_id="*", fleet_id=fleet["fleet_id"], type="alert", payload="all")
+    for agent in (one, two):
+        await stage.until("delivery.seen", message=told["message_id"], agent=agent.agent)
+    await stage.settled(fleet["fleet_id"])
+    return fleet
+
+
+async def _leave_waiting(stage: Stage, fleet: dict[str, Any]) -> None:
+    """One message that its recipient took itself, and one that nobody has brought yet."""
+    one, two, _ = (agent_actor(agent, fleet["fleet_id"]) for agent in fleet["agent_ids"])
+    await stage.call("message.send", one, to_agent_id=two.agent, type="question", payload="taken?")
+    await stage.call("inbox.read", two)
+    await stage.call("message.send", one, to_agent_id=two.agent, type="result", payload="waits")
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +136,10 @@ def asked(ledger: Path, question: str) -> str:
     """The one value that a SELECT finds."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as file:
         return str(file.execute(question).fetchone()[0])
+
+
+def copied(table: Table, row: str, **changes: str) -> str:
+    """Write a row once more, under another id and with some changes."""
+    shown = {"seq": "NULL", "id": "'copy'", **changes}
+    values = ", ".join(shown.get(column.name, column.name) for column in table.columns)
+    return f"INSERT INTO {table.name} SELECT {values} FROM {table.name} WHERE id = {row}"

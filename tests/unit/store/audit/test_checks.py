@@ -3,12 +3,12 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import Table
 
 from muster.errors import DatabaseDamaged
 from muster.store.audit import CHECKS, MOST, MOST_OF_A_CHECK
 from muster.store.schema import runs
-from unit.store.audit.ledgers import asked, contents, look, tamper
+from unit.store.audit import messages
+from unit.store.audit.ledgers import asked, contents, copied, look, tamper
 
 RUN = "(SELECT id FROM runs WHERE outcome = 'done' LIMIT 1)"
 TURN = "(SELECT id FROM turns WHERE ending = 'answered' LIMIT 1)"
@@ -21,14 +21,7 @@ ANOTHER_FLEET = "(SELECT max(id) FROM fleets WHERE id <> fleet)"
 ANOTHER_DAY = 86_400_000_000
 
 
-def copied(table: Table, row: str, **changes: str) -> str:
-    """Write a row once more, under another id and with some changes."""
-    shown = {"seq": "NULL", "id": "'copy'", **changes}
-    values = ", ".join(shown.get(column.name, column.name) for column in table.columns)
-    return f"INSERT INTO {table.name} SELECT {values} FROM {table.name} WHERE id = {row}"
-
-
-TAMPERINGS: list[tuple[str, str, str]] = [
+FLEETS: list[tuple[str, str, str]] = [
     # check, subject (SQL), tampering
     (
         "fleet.without_agents",
@@ -36,7 +29,7 @@ TAMPERINGS: list[tuple[str, str, str]] = [
         "DELETE FROM agents WHERE fleet = (SELECT id FROM fleets LIMIT 1)",
     ),
     ("fleet.without_lead", LED, "DELETE FROM leads"),
-    ("agent.without_fleet", "id FROM agents LIMIT 1", "DELETE FROM fleets"),
+    ("agent.without_fleet", f"id FROM agents WHERE fleet = {LED} LIMIT 1", f"DELETE FROM fleets WHERE id = {LED}"),
     ("agent.without_run", AGENT, f"DELETE FROM runs WHERE id = {RUN}"),
     ("row.without_agent", RUN, f"DELETE FROM agents WHERE id = {AGENT}"),
     ("row.in_another_fleet", TURN, f"UPDATE turns SET fleet = {ANOTHER_FLEET} WHERE id = {TURN}"),
@@ -90,11 +83,14 @@ TAMPERINGS: list[tuple[str, str, str]] = [
 ]
 
 
+TAMPERINGS = [*FLEETS, *messages.TAMPERINGS]
+
+
 def test_store_that_was_let_alone_has_no_finding_and_is_what_it_was(ledger):
     before = contents(ledger.parent)
     found = look(ledger)
     assert (found.ok, found.errors, found.warnings, found.findings, found.more) == (True, 0, 0, [], 0)
-    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (4, 9, found.head.cursor)
+    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (5, 12, found.head.cursor)
     assert contents(ledger.parent) == before
 
 

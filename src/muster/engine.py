@@ -7,6 +7,7 @@ The engine knows no verb by name and decides nothing about fleets.
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from math import inf
 from typing import Any, ParamSpec, TypeVar  # Any: the arguments of every verb
 
 import anyio
@@ -85,10 +86,11 @@ class Engine:
         """The journal's newest cursor."""
         return self._database.watch.head
 
-    async def call(self, name: str, actor: Actor, raw: str | bytes) -> Json:
+    async def call(self, name: str, actor: Actor, raw: str | bytes, *, patience: float = inf) -> Json:
         """What every surface does: a verb by name, its arguments as JSON, its answer as JSON.
 
-        A `request_id` beside the arguments of a command makes a resend safe: it gets the first answer.
+        A `request_id` beside the arguments of a command makes a resend safe: it gets the first answer. `patience` is
+        how many seconds a command may wait at most for what it is to find, whatever its caller said.
         """
         verb = self.catalog[name]
         verb.require_caller(actor)
@@ -98,15 +100,16 @@ class Engine:
         arguments = verb.parse(json.dumps(given) if names_request else raw)
         if not verb.changes:
             return await self._ask(verb, actor, arguments)
-        if verb.awaits is not None:
-            await self._await(verb.awaits, actor, arguments)
-        answer = await self._change(verb, actor, arguments, request_id)
+        answer = await self._change(verb, actor, arguments, request_id, patience)
         return await self._follow(verb, actor, answer)
 
-    async def _await(self, awaited: Settles, actor: Actor, arguments: Json) -> None:
+    async def _await(self, verb: Verb[..., Any], actor: Actor, arguments: Json, patience: float) -> None:
         """Wait for what a command is to find, at most as long as its caller said. The command itself looks again."""
-        within = arguments[awaited.within] if isinstance(awaited.within, str) else awaited.within
-        if within and awaited.view is not None:
+        awaited = verb.awaits
+        if awaited is None or awaited.view is None:
+            return
+        within = min(patience, arguments[awaited.within] if isinstance(awaited.within, str) else awaited.within)
+        if within:
             view = self.catalog[awaited.view]
             named = {name: arguments[name] for name in view.arguments.model_fields if name in arguments}
             await self.settle(view, actor, awaited, within, **named)
@@ -130,13 +133,17 @@ class Engine:
         effect, settled = await self.settle(view, actor, settles, settles.within, **named)
         return answer | view.render(effect) | {"settled": settled}
 
-    async def _change(self, verb: Verb[..., Any], actor: Actor, arguments: Json, request_id: str | None) -> Json:
+    async def _change(
+        self, verb: Verb[..., Any], actor: Actor, arguments: Json, request_id: str | None, patience: float
+    ) -> Json:
         if request_id is None:
+            await self._await(verb, actor, arguments, patience)
             return verb.render(await self.execute(verb, actor, **arguments))
         mark = _fingerprint(verb, arguments)
         known = await self._database.read(actor, lambda reading: reading.remembered(request_id))
         if known is not None:
             return _first_answer(known, verb, mark)
+        await self._await(verb, actor, arguments, patience)
         facts = await self._read_facts(verb, actor, arguments)
 
         def once(tx: Transaction) -> Json:

@@ -18,12 +18,13 @@ from muster.engine import Engine
 from muster.errors import Denied, MusterError
 from muster.model.actor import SYSTEM, Actor, ActorKind
 from muster.prompts.standing import kept, member_line
-from muster.surfaces.http import answered, caller
+from muster.surfaces.http import answered, caller, heard
 from muster.surfaces.leads import LeadDoor
 from muster.surfaces.message import Message, read_message
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits import Toolkit
 
+PATIENCE_SECONDS = 45.0  # a call waits no longer for messages: its model would rather be told that there is none
 SUB_AGENT = "sub-agent"
 
 
@@ -67,7 +68,8 @@ class BridgeDoor:
             arguments = message.arguments
             if message.request_id is not None and tool.verb.changes:
                 arguments = arguments | {"request_id": message.request_id}
-            answer = await answered(self.engine, tool.verb.name, actor, json.dumps(arguments))
+            asking = answered(self.engine, tool.verb.name, actor, json.dumps(arguments), patience=PATIENCE_SECONDS)
+            answer = await heard(request, asking) if tool.verb.waits else await asking
         except MusterError as error:
             return JSONResponse({"output": json.dumps(error.to_json()), "title": message.tool, "error": True})
         output = json.dumps(answer, ensure_ascii=False)

@@ -274,7 +274,7 @@ def _told(response: HTTPResponse) -> Iterator[Json]:
 
 
 def _patience(arguments: Json) -> float:
-    seconds = arguments.get("timeout_seconds")
+    seconds = arguments.get("timeout_seconds", arguments.get("wait_seconds"))
     return MARGIN_SECONDS + seconds if isinstance(seconds, int | float) else SETTLE_SECONDS + MARGIN_SECONDS
 
 

@@ -7,10 +7,11 @@ the status.
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC
+from math import inf
 from typing import Any  # answers are JSON
 
 import anyio.to_thread
@@ -41,6 +42,7 @@ from muster.model.event import Entry
 from muster.surfaces.gate import Gate
 from muster.surfaces.openapi import document
 from muster.surfaces.tokens import Keyring
+from muster.verbs import Json
 from muster.visible import visible
 
 log = logging.getLogger(__name__)
@@ -98,15 +100,39 @@ async def body(request: Request) -> bytes:
     return bytes(read) or b"{}"
 
 
-async def answered(engine: Engine, verb: str, actor: Actor, raw: str | bytes) -> dict[str, Any]:
+async def answered(engine: Engine, verb: str, actor: Actor, raw: str | bytes, *, patience: float = inf) -> Json:
     """What the engine answers. What nobody foresaw is told as Broken, and the log has it."""
     try:
-        return await engine.call(verb, actor, raw)
+        return await engine.call(verb, actor, raw, patience=patience)
     except MusterError:
         raise
     except Exception as error:
         log.exception("verb.failed verb=%s", visible(verb))
         raise Broken(why=f"{type(error).__name__}: {error}") from error
+
+
+async def heard(request: Request, asking: Awaitable[Json]) -> Json:
+    """What is asked, for as long as whoever asked is there: a wait whose answer nobody hears must not take anything.
+
+    Raises Unavailable where the caller went away.
+    """
+    outcome: Json | MusterError = Unavailable(why="Whoever asked has gone.")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_when_gone, request, tasks.cancel_scope)
+        try:
+            outcome = await asking
+        except MusterError as error:  # it must not leave the group, which would wrap it
+            outcome = error
+        tasks.cancel_scope.cancel()
+    if isinstance(outcome, MusterError):
+        raise outcome
+    return outcome
+
+
+async def _end_when_gone(request: Request, scope: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 async def _healthz(request: Request) -> Response:
@@ -142,8 +168,9 @@ class _Verbs:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = await answered(self._engine, request.path_params["verb"], caller(request), await body(request))
-        await JSONResponse(answer)(scope, receive, send)
+        verb = self._engine.catalog[request.path_params["verb"]]
+        asking = answered(self._engine, verb.name, caller(request), await body(request))
+        await JSONResponse(await heard(request, asking) if verb.waits else await asking)(scope, receive, send)
 
 
 class _Description:

@@ -67,7 +67,7 @@ class McpDoor:
         if may_be_plain(request):
             raw = await body(request)
             call = read_plain(request.headers, raw)
-            if call is not None and self._is_answered_at_once(request, call.name):
+            if call is not None and self._is_answered_at_once(request, call.name, call.arguments):
                 answer, is_error = await self._answer(request, call.name, call.arguments)
                 told = call.answered(answer, self._stamp, is_error=is_error)
                 await Response(told, media_type="application/json")(scope, receive, send)
@@ -114,11 +114,10 @@ class McpDoor:
         except MusterError as error:
             return error.to_json(), True
 
-    def _is_answered_at_once(self, request: Request, name: str) -> bool:
+    def _is_answered_at_once(self, request: Request, name: str, arguments: dict[str, Any]) -> bool:
         try:
             actor, toolkits = self._asked(request)
-            verb = find(toolkits, name, actor).verb
-            return verb.settles is None and verb.awaits is None
+            return find(toolkits, name, actor).verb.is_answered_at_once(arguments)
         except MusterError:
             return True  # by a refusal
 

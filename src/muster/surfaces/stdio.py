@@ -122,7 +122,8 @@ class Call:
         self.line, self.method, self.id = line, told.get("method"), told.get("id")
         self.params = _object(told.get("params"))
         self.version = _object(self.params.get("_meta")).get(VERSION_KEY)
-        waits = _object(self.params.get("arguments")).get("timeout_seconds")
+        asked = _object(self.params.get("arguments"))
+        waits = asked.get("timeout_seconds", asked.get("wait_seconds"))
         self.seconds = SILENCE_SECONDS + (int(waits) if isinstance(waits, int | float) and 0 <= waits <= 3600 else 0)
         self._completes = {"resultType": "complete"} if self.version else {}
         self.mark = os.urandom(16).hex()

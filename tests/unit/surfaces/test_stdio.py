@@ -149,6 +149,12 @@ def test_bytes_of_the_client_reach_the_hub_and_its_answer_comes_back_as_they_are
         assert hub.received[0].path == "/mcp?toolkits=mesh"
 
 
+@pytest.mark.parametrize("name", ["timeout_seconds", "wait_seconds"])
+def test_silence_is_borne_for_as_long_as_a_call_says_that_it_waits(name):
+    waiting = stdio.Call(b"", {"method": "tools/call", "params": {"arguments": {name: 3600}}})
+    assert waiting.seconds == stdio.SILENCE_SECONDS + 3600
+
+
 def test_toolkits_are_asked_for_by_name(tmp_path):
     with false_hub(reply({})) as hub, door(tmp_path, "--toolkits", "mesh,team") as client:
         hub.announce(tmp_path)

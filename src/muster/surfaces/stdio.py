@@ -120,14 +120,13 @@ class Call:
     def __init__(self, line: bytes, message: "dict[str, Any] | None" = None) -> None:
         told = message or {}
         self.line, self.method, self.id = line, told.get("method"), told.get("id")
-        self.params = _object(told.get("params"))
+        self.params, self.is_cancelled = _object(told.get("params")), False
         self.version = _object(self.params.get("_meta")).get(VERSION_KEY)
         asked = _object(self.params.get("arguments"))
         waits = asked.get("timeout_seconds", asked.get("wait_seconds"))
         self.seconds = SILENCE_SECONDS + (int(waits) if isinstance(waits, int | float) and 0 <= waits <= 3600 else 0)
         self._completes = {"resultType": "complete"} if self.version else {}
         self.mark = os.urandom(16).hex()
-        self.is_cancelled = False
         self._connection: _socket.socket | None = None
 
     def send(self, host: str, port: int, head: bytes, seconds: int) -> Answer:

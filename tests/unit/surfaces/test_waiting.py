@@ -167,10 +167,13 @@ async def test_long_wait_tells_that_it_goes_on_where_a_progress_token_was_sent(u
 
 async def test_call_that_is_sent_again_gets_its_first_answer_and_does_not_wait(stage):
     fleet = await stage.spawn("a")
-    itself = agent_actor(AgentId(fleet["agent_ids"][0]), fleet["fleet_id"])
-    first = await stage.call("inbox.read", itself, request_id="once", wait_seconds=0.01)
+    (agent,) = fleet["agent_ids"]
+    itself = agent_actor(AgentId(agent), fleet["fleet_id"])
+    await say(stage, agent, "here")
+    first = await stage.call("inbox.read", itself, request_id="once", **LONG)
+    await stage.call("message.acknowledge", itself, message_id=first["messages"][0]["message_id"])
     with anyio.fail_after(WITHIN_SECONDS):
-        assert await stage.call("inbox.read", itself, request_id="once", wait_seconds=0.01) == first
+        assert await stage.call("inbox.read", itself, request_id="once", **LONG) == first
 
 
 async def test_wait_in_an_inbox_that_is_none_is_refused_at_once(url, stage):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Subquery, Table, and_, case, false, func, literal, not_, or_, select
+from sqlalchemy import CTE, Table, and_, case, false, func, literal, not_, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from muster.model.agent import Wanted
@@ -80,7 +80,7 @@ def row_told_otherwise() -> Iterator[Drawn]:
         yield select(table.c.id, *words).select_from(joined).where(or_(*apart.values()))
 
 
-def _what(said: Subquery, apart: Mapping[str, ColumnElement[bool]]) -> Expression:
+def _what(said: CTE, apart: Mapping[str, ColumnElement[bool]]) -> Expression:
     listed: Expression = literal("")
     for name, differs in apart.items():
         listed = listed.concat(case((differs, f", {name}"), else_=""))

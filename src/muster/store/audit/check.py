@@ -77,6 +77,11 @@ class Check:
             findings += [self._finding(question.columns, row) for row in rows]
         return Bundle(severity=self.severity, findings=findings[:most], number=number)
 
+    @property
+    def texts(self) -> list[str]:
+        """What SQLite is asked."""
+        return [question.text for question in self._questions]
+
     @cached_property
     def _questions(self) -> list[_Question]:
         drawn = self.draw()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any  # SQLAlchemy's expressions
 
-from sqlalchemy import Select, Subquery, Table, case, func, literal, select
+from sqlalchemy import CTE, Select, Table, Text, case, cast, func, literal, select
 from sqlalchemy.sql import ColumnElement
 
 from muster.model.event import Event, event_name
@@ -25,27 +25,35 @@ def told(field: str) -> Expression:
 
 
 def named_in(field: str) -> Expression:
-    """Whom an entry concerns: a column of its own for fleet and agent, a field of its body for most else."""
+    """Whom an entry concerns: a column of its own for fleet and agent, a field of its body for most else.
+
+    As text, for SQLite joins by an index only what is of one kind with the ids of rows.
+    """
     match field:
         case "fleet" | "agent":
             return events.c[field]
         case "delivery":
-            return told("message").concat(":").concat(events.c.agent)
+            return cast(told("message").concat(":").concat(events.c.agent), Text)
         case "receipt":
             whose = func.coalesce(events.c.agent, OPERATOR_NAME)
-            return told("message").concat(":").concat(whose).concat(":").concat(told("action"))
-    return told(field)
+            return cast(told("message").concat(":").concat(whose).concat(":").concat(told("action")), Text)
+    return cast(told(field), Text)
 
 
-def entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
+def entries(*names: str, by: str, fields: Iterable[str] = ()) -> CTE:
     """The journal's entries of these names: cursor, at, agent, event, fields of bodies, `id` of whom they concern."""
-    return _entries(by, fields).where(events.c.name.in_(names)).subquery()
+    return _once(_entries(by, fields).where(events.c.name.in_(names)))
 
 
-def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> Subquery:
+def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> CTE:
     """The same, only the newest of each id."""
     newest = select(func.max(events.c.cursor)).where(events.c.name.in_(names)).group_by(named_in(by))
-    return _entries(by, fields).where(events.c.cursor.in_(newest)).subquery()
+    return _once(_entries(by, fields).where(events.c.cursor.in_(newest)))
+
+
+def _once(drawn: Select[Any]) -> CTE:
+    """Looked up once and indexed, where SQLite would read the journal anew for each row of a join."""
+    return drawn.cte("said").prefix_with("MATERIALIZED")
 
 
 def _entries(by: str, names: Iterable[str]) -> Select[Any]:

@@ -1,6 +1,8 @@
 """Each check finds the tampering that it is there for, and none finds anything in a store that was let alone."""
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -128,3 +130,15 @@ def test_store_that_lacks_a_table_is_damaged(ledger):
 def test_what_stands_in_a_row_is_cut_in_a_sentence(ledger):
     tamper(ledger, f"UPDATE runs SET outcome = '{'x' * 1000}' WHERE id = {RUN}")
     assert max(len(finding.detail) for finding in look(ledger).findings) < 300
+
+
+def test_no_check_reads_one_table_for_each_row_of_another(lived):
+    """Else a million rows would take days: the inner side of each join is found by an index."""
+    with closing(sqlite3.connect(f"file:{lived}?mode=ro", uri=True)) as file:
+        for check in CHECKS:
+            for text in check.texts:
+                plan = file.execute(f"EXPLAIN QUERY PLAN {text}", (1,)).fetchall()
+                loops = Counter(
+                    parent for _, parent, _, step in plan if step.startswith("SCAN") and "VIRTUAL" not in step
+                )
+                assert max(loops.values(), default=0) <= 1, (check.name, plan)

@@ -107,9 +107,9 @@ def _stores(folder: Path) -> Iterator[tuple[Path, int, list[str]]]:
     still, crews = asyncio.run(past.begin(growing, MEMBERS))
     for size in SIZES:
         if size == past.FIRST:
-            asyncio.run(past.live_through(growing, crews))
+            first = asyncio.run(past.live_through(growing, crews))
         elif size:
-            past.go_on(growing, size)
+            past.go_on(growing, first, size)
         home = folder / str(size)
         (home / "muster").mkdir(mode=0o700, parents=True)
         (home / "muster" / "muster.db").write_bytes(growing.read_bytes())

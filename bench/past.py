@@ -9,7 +9,7 @@ import random
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,8 +60,11 @@ async def begin(path: Path, members: int) -> tuple[Crew, list[Crew]]:
         return still, [await database.write(SYSTEM, lambda tx: _crew(tx, AGENTS, paused=None)) for _ in range(FLEETS)]
 
 
-async def live_through(path: Path, past: Sequence[Crew]) -> None:
-    """The first messages, each sent, brought, seen, and some acknowledged, by the commands that do so."""
+async def live_through(path: Path, past: Sequence[Crew]) -> "Mapping[str, Rows]":
+    """The first messages, each sent, brought, seen, and some acknowledged, by the commands that do so.
+
+    Returns what that wrote, to go on with.
+    """
     chance = random.Random(1)
     with open_database(path, lambda: datetime.now(UTC)) as database:
         for crew in past:
@@ -70,15 +73,16 @@ async def live_through(path: Path, past: Sequence[Crew]) -> None:
         for crew in past:
             for agent in crew.agents:
                 await _get(database, crew, agent, chance)
+    with closing(sqlite3.connect(path)) as connection:
+        return {table: _rows(connection, table) for table in REPEATED}
 
 
-def go_on(path: Path, messages: int) -> None:
+def go_on(path: Path, first: "Mapping[str, Rows]", messages: int) -> None:
     """Repeat the first messages until there are so many."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for words in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):
             connection.execute(f"PRAGMA {words}")
         have = connection.execute("SELECT count(*) FROM messages").fetchone()[0]
-        first = {table: _first(connection, table) for table in REPEATED}
         for _ in range((messages - have) // FIRST):
             connection.execute("BEGIN")
             _repeat(connection, first)
@@ -207,7 +211,7 @@ def _bring(tx: Transaction, fleet: FleetId, agent: AgentId, deliveries: Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
+class Rows:
     """Of one table, without its counter. `marked`: which of their columns have an id in them that is to be new."""
 
     insert: str
@@ -215,7 +219,7 @@ class _Rows:
     marked: list[int]
 
 
-def _first(connection: sqlite3.Connection, table: str) -> _Rows:
+def _rows(connection: sqlite3.Connection, table: str) -> Rows:
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in ("seq", "cursor")]
     named, marks = ", ".join(f'"{column}"' for column in columns), ", ".join("?" * len(columns))
     rows = connection.execute(f"SELECT {named} FROM {table}").fetchall()
@@ -224,10 +228,10 @@ def _first(connection: sqlite3.Connection, table: str) -> _Rows:
         for place in range(len(columns))
         if any(isinstance(row[place], str) and REPLACED.search(row[place]) for row in rows)
     ]
-    return _Rows(insert=f"INSERT INTO {table} ({named}) VALUES ({marks})", rows=rows, marked=marked)
+    return Rows(insert=f"INSERT INTO {table} ({named}) VALUES ({marks})", rows=rows, marked=marked)
 
 
-def _repeat(connection: sqlite3.Connection, first: dict[str, _Rows]) -> None:
+def _repeat(connection: sqlite3.Connection, first: Mapping[str, Rows]) -> None:
     renamed: dict[str, str] = {}
 
     def new(found: re.Match[str]) -> str:

@@ -27,6 +27,7 @@ from muster.store.writer import Writer
 
 T = TypeVar("T")
 READERS = 4
+READ_WHOLE_BYTES = 64 * 1024 * 1024  # what is read in a fraction of a second; a million messages take ten
 
 
 class Readers:
@@ -127,9 +128,9 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
 
 
 def check_database(path: Path) -> None:
-    """Look at a store that exists, also while a hub has it. Raises as `open_database` does."""
+    """Read the whole of a store that exists, also while a hub has it. Raises as `open_database` does."""
     try:
-        _refuse_unfit(path)
+        _refuse_unfit(path, whole=True)
     except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
         raise _refusal(path, error) from error
 
@@ -154,10 +155,10 @@ def _prepare(path: Path) -> None:
         path.unlink(missing_ok=True)
         dialects.create_file(path)
         return
-    _refuse_unfit(path)
+    _refuse_unfit(path, whole=path.stat().st_size <= READ_WHOLE_BYTES)
 
 
-def _refuse_unfit(path: Path) -> None:
+def _refuse_unfit(path: Path, *, whole: bool) -> None:
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise DatabaseForeign(path=str(path))
@@ -165,7 +166,10 @@ def _refuse_unfit(path: Path) -> None:
         if not dialects.is_blank(connection):
             _refuse_foreign(connection, path)
             _refuse_future(connection, path)
-        _refuse_damage(connection, path)
+        if whole:
+            _refuse_damage(connection, path)
+        else:
+            dialects.read_ends(connection)
 
 
 def _refusal(path: Path, error: Exception) -> DatabaseDamaged | StateNotWritable:

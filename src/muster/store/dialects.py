@@ -65,6 +65,13 @@ def is_claimed(connection: Connection) -> bool:
     return _owner(connection) == APPLICATION_ID
 
 
+def read_ends(connection: Connection) -> None:
+    """Look at each table's oldest and newest row: a file that was cut off, or is another's, does not survive that."""
+    for (table,) in execute(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        for end in ("ASC", "DESC"):
+            execute(connection, f'SELECT * FROM "{table}" ORDER BY rowid {end} LIMIT 1').fetchall()
+
+
 def last_given(connection: Connection, table: Table) -> int:
     """The greatest number that a table ever gave to a row, whatever became of the row."""
     found = execute(connection, "SELECT seq FROM sqlite_sequence WHERE name = ?", (table.name,)).fetchone()

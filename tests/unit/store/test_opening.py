@@ -14,7 +14,7 @@ import pytest
 from muster.errors import MusterError
 from muster.hosts.scripted import ScriptedHost
 from muster.store import dialects
-from muster.store.database import open_database
+from muster.store.database import check_database, open_database
 from unit.stage import contents, digest, hub, refused
 from unit.store.faults import Fault
 
@@ -112,6 +112,34 @@ async def test_file_that_is_not_ours_to_use_is_refused_untouched(sound, clock, w
     assert caught.value.facts["path"] == str(sound)
     assert digest(sound) == before
     assert [file.name for file in sound.parent.glob("muster.db*")] == ["muster.db"]
+
+
+def grow(path: Path) -> None:
+    """To more than a start reads, by a request that was answered at great length."""
+    asked = "INSERT INTO requests VALUES (?, 'r', 'v', 'f', zeroblob(80000000), 0)"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for who in ("agent:first", "agent:middle", "agent:last"):
+            connection.execute(asked if who == "agent:middle" else asked.replace("80000000", "8"), (who,))
+
+
+async def test_large_file_is_opened_unread_and_whoever_checks_it_reads_it_whole(sound, clock):
+    grow(sound)
+    with sound.open("r+b") as file:
+        file.seek(40_000_000)
+        file.write(b"\xff" * 8192)
+    with open_database(sound, clock):
+        pass
+    with refused("database_damaged"):
+        check_database(sound)
+
+
+async def test_large_file_that_was_cut_off_is_refused_untouched(sound, clock):
+    grow(sound)
+    os.truncate(sound, 70_000_000)
+    before = digest(sound)
+    with refused("database_damaged"), open_database(sound, clock):
+        pass
+    assert digest(sound) == before
 
 
 async def test_empty_file_becomes_a_database(tmp_path, clock):

@@ -8,6 +8,11 @@ from muster.visible import visible
 
 PEERS_NAMED = 20
 
+MAIL = (
+    "send_message reaches a peer by name. What they write comes to you by itself; ack_message says you are done "
+    "with it. Never poll or wait for a message: end your turn, and you are called."
+)
+
 
 def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent]) -> str:
     """`peers` are the others in the fleet at this moment."""
@@ -16,8 +21,7 @@ def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent]) -> str:
         f"({fleet.id}).",
         _peers(peers),
         "Your tools whoami, fleet_status and collect_results show you, your fleet and its results so far.",
-        "send_message reaches a peer by name. What they write comes to you by itself; ack_message says you are done "
-        "with it. Never poll or wait for a message: end your turn, and you are called.",
+        MAIL if peers else "",
         "You share this checkout with your peers: change only what your task needs, and leave their files alone.",
         "Nobody answers questions while you work: decide and go on. Your last message is your result, handed on "
         "word for word: make it complete and self-contained.",

@@ -14,6 +14,7 @@ from muster.model.actor import Actor, ActorKind
 from muster.verbs import Verb
 
 Schema = dict[str, Any]
+BOUNDS = frozenset({"additionalProperties", "default", "maxLength", "minLength", "maximum", "minimum"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Tool:
         compact: Schema = _compact(full, full.get("$defs", {}))
         hidden = self.implied if member else frozenset()
         shown = {name: value for name, value in compact["properties"].items() if name not in hidden}
-        return compact | {"properties": shown}
+        brief: Schema = _brief(compact | {"properties": shown})
+        return brief
 
 
 class Toolkit:
@@ -75,6 +77,17 @@ def find(toolkits: Iterable[Toolkit], name: str, actor: Actor) -> Tool:
     if tool not in offers[name].offered(actor):
         raise Denied(why=f"{name} is not offered to fleet members.", hint="Say in your result what should be done.")
     return tool
+
+
+def _brief(node: Any) -> Any:
+    """Without the bounds: a model rarely meets one, and the refusal names it then."""
+    match node:
+        case {"properties": dict(properties)}:
+            shapes = {name: _brief(shape) for name, shape in properties.items()}
+            return {key: value for key, value in node.items() if key not in BOUNDS} | {"properties": shapes}
+        case dict():
+            return {key: _brief(value) for key, value in node.items() if key not in BOUNDS}
+    return node
 
 
 def _compact(node: Any, definitions: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 
-from muster.hosts.opencode.translate import RUNNING, is_ended_step
+from muster.hosts.opencode.translate import RUNNING, is_ended_step, was_asked_with
 from muster.model.delivery import Arrival
 
 Json = Mapping[str, Any]
@@ -15,7 +15,10 @@ Json = Mapping[str, Any]
 
 def prompt_arrival(prompt: Json | None, newest: Sequence[Json]) -> Arrival:
     """`prompt` is its message, None where the session has none; `newest` are the newest messages in order."""
-    return Arrival.ABSENT if prompt is None else _read_after(prompt, newest)
+    if prompt is None:
+        return Arrival.ABSENT
+    steps = (one["info"] for one in _after(prompt, newest) if is_ended_step(one["info"]))
+    return Arrival.SEEN if any(was_asked_with(prompt, step, newest) for step in steps) else Arrival.STANDS
 
 
 def call_arrival(message: Json | None, call: str, newest: Sequence[Json], *, at_work: bool) -> Arrival:
@@ -23,7 +26,8 @@ def call_arrival(message: Json | None, call: str, newest: Sequence[Json], *, at_
     parts = [] if message is None else message["parts"]
     state = next((part["state"]["status"] for part in parts if part.get("callID") == call), None)
     if message is not None and state == "completed":
-        return _read_after(message, newest)
+        later = any(is_ended_step(one["info"]) for one in _after(message, newest))
+        return Arrival.SEEN if later else Arrival.STANDS
     return Arrival.PENDING if at_work and (state is None or state in RUNNING) else Arrival.ABSENT
 
 
@@ -34,8 +38,7 @@ def moment_arrival(moment: datetime, newest: Sequence[Json]) -> Arrival:
     return Arrival.SEEN if later else Arrival.STANDS
 
 
-def _read_after(message: Json, newest: Sequence[Json]) -> Arrival:
+def _after(message: Json, newest: Sequence[Json]) -> Sequence[Json]:
     """A message older than the newest ones has all of them behind it."""
     ids = [one["info"]["id"] for one in newest]
-    place = ids.index(message["info"]["id"]) + 1 if message["info"]["id"] in ids else 0
-    return Arrival.SEEN if any(is_ended_step(one["info"]) for one in newest[place:]) else Arrival.STANDS
+    return newest[ids.index(message["info"]["id"]) + 1 :] if message["info"]["id"] in ids else newest

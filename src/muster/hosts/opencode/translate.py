@@ -66,7 +66,7 @@ class Reading:
     @property
     def answer(self) -> Json | None:
         """The assistant message that tells how the turn stands: its own finished answer, else the newest after it."""
-        after = [message for message in self._after() if _is_answer(message["info"])]
+        after = [message for message in self._after() if self._may_answer(message["info"])]
         own = [message for message in after if self._is_own(message["info"]) and _is_good(message["info"])]
         candidates = own or after
         return candidates[-1] if candidates else None
@@ -90,6 +90,9 @@ class Reading:
             if message["info"]["id"] == self.question["info"]["id"]:
                 return self.newest[index + 1 :]
         return self.newest
+
+    def _may_answer(self, info: Json) -> bool:
+        return _is_answer(info) and (self.question is None or was_asked_with(self.question, info, self.newest))
 
     def _is_own(self, info: Json) -> bool:
         return self.question is not None and info.get("parentID") == self.question["info"]["id"]
@@ -240,6 +243,23 @@ def _message_lines(info: Json, parts: Sequence[Json]) -> list[Line]:
 def _is_answer(info: Json) -> bool:
     """A summary is what a compaction leaves for the model to read, no answer."""
     return info["role"] == "assistant" and not info.get("summary")
+
+
+def was_asked_with(prompt: Json, step: Json, newest: Sequence[Json]) -> bool:
+    """Whether the request of a step that stands behind a prompt had that prompt in it.
+
+    OpenCode reads the messages first and notes the step then, so a prompt that comes in between stands before it all
+    the same. The step's parent is the latest prompt that was read, by OpenCode's own order of times.
+    """
+    prompts = {message["info"]["id"]: message["info"] for message in newest if message["info"]["role"] == "user"}
+    asked, parent = prompt["info"], prompts.get(step["parentID"])
+    if asked["id"] not in prompts:
+        return True
+    return parent is not None and _moment(parent) >= _moment(asked)
+
+
+def _moment(info: Json) -> tuple[int, str]:
+    return int(info["time"]["created"]), str(info["id"])
 
 
 def is_ended_step(info: Json) -> bool:

@@ -16,8 +16,8 @@ BUSY = {"type": "busy"}
 SPENT = Spent(tokens=31, cost_usd=0.5, steps=2)
 
 
-def user(id: str = TURN, text: str = "go") -> dict[str, Any]:
-    return {"info": {"id": id, "role": "user", "time": {"created": 1000}}, "parts": [{"type": "text", "text": text}]}
+def user(id: str = TURN, text: str = "go", at: int = 1000) -> dict[str, Any]:
+    return {"info": {"id": id, "role": "user", "time": {"created": at}}, "parts": [{"type": "text", "text": text}]}
 
 
 def assistant(parent: str = TURN, *parts: dict[str, Any], **info: Any) -> dict[str, Any]:
@@ -61,9 +61,15 @@ def test_unknown_message_is_absent_and_the_totals_are_told():
         ([user(), assistant(time={"created": 500, "completed": 2000})], None, Standing.FAILED),
         ([user(), assistant(time={"created": 500, "completed": 2000})], BUSY, Standing.OPEN),
         ([assistant("msg_before", **done()), user()], None, Standing.STALLED),
-        ([user(), user("msg_later"), assistant("msg_later", **done())], None, Standing.ANSWERED),
-        ([user(), assistant(**done()), user("msg_later"), assistant("msg_later", **failed())], None, Standing.ANSWERED),
+        ([user(), user("msg_later", at=1500), assistant("msg_later", **done())], None, Standing.ANSWERED),
+        (
+            [user(), assistant(**done()), user("msg_later", at=1500), assistant("msg_later", **failed())],
+            None,
+            Standing.ANSWERED,
+        ),
         ([user(), assistant(**failed()), assistant(**done())], None, Standing.ANSWERED),
+        ([user("msg_before", at=900), user(), assistant("msg_before", **done())], None, Standing.STALLED),
+        ([user("msg_sent_again", at=1500), user(), assistant("msg_sent_again", **done())], None, Standing.ANSWERED),
         ([user(), assistant("msg_compaction", summary=True, **done())], None, Standing.STALLED),
     ],
 )
@@ -82,7 +88,7 @@ def test_output_is_what_was_said_and_nothing_else():
 
 
 def test_output_is_of_the_turn_itself_where_a_later_one_was_answered_too():
-    later = [user("msg_later"), assistant("msg_later", said("later"), **done())]
+    later = [user("msg_later", at=1500), assistant("msg_later", said("later"), **done())]
     assert seen(user(), assistant(TURN, said("mine"), **done()), *later).output == "mine"
 
 

@@ -10,7 +10,7 @@ from muster.commands.agents import not_blank
 from muster.commands.endings import withdraw_ask
 from muster.errors import BadValue, InvalidInput, Stale
 from muster.model.actor import Actor
-from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, Decision, HostAsk, OnAsk
+from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, Verdict, HostAsk, OnAsk
 from muster.model.fleet import Fleet
 from muster.model.ids import AskId, RunId, ServerId
 from muster.model.run import LIVE, Run
@@ -41,10 +41,10 @@ def ask(tx: Transaction, actor: Actor, run: RunId, told: HostAsk, policy: OnAsk,
     known = row.server is None or tx.find(Ask, server=row.server, host_id=told.id, state=STANDING)
     if known or row.state not in LIVE:
         return
-    decision = _by_policy(tx.get(Fleet, row.fleet).on_ask or policy, told)
-    asked = _written(tx, row, told, None if decision else tx.now + timeout)
-    if decision:
-        _decide(tx, asked, decision)
+    verdict = _by_policy(tx.get(Fleet, row.fleet).on_ask or policy, told)
+    asked = _written(tx, row, told, None if verdict else tx.now + timeout)
+    if verdict:
+        _decide(tx, asked, verdict)
 
 
 @command(
@@ -111,17 +111,17 @@ def _written(tx: Transaction, run: Run, told: HostAsk, deadline_at: datetime | N
     return asked
 
 
-def _by_policy(policy: OnAsk, told: HostAsk) -> Decision | None:
+def _by_policy(policy: OnAsk, told: HostAsk) -> Verdict | None:
     match policy:
         case OnAsk.OPERATOR:
             return None
         case OnAsk.ALLOW if told.kind is AskKind.PERMISSION:
-            return Decision(answer=Answer.ALLOWED, words=(), by=POLICY)
+            return Verdict(answer=Answer.ALLOWED, words=(), by=POLICY)
         case OnAsk.ALLOW | OnAsk.REFUSE:
             return _refusal(len(told.questions), REFUSAL, POLICY)
 
 
-def _by_operator(ask: Ask, answers: list[str] | None, sentence: str | None, *, allow: bool | None) -> Decision:
+def _by_operator(ask: Ask, answers: list[str] | None, sentence: str | None, *, allow: bool | None) -> Verdict:
     if (allow is None) == (answers is None):
         raise InvalidInput(why="Give either `allow` or `answers`.")
     if sentence is not None and allow is not False:
@@ -133,27 +133,27 @@ def _by_operator(ask: Ask, answers: list[str] | None, sentence: str | None, *, a
     return _reply(ask, answers)
 
 
-def _permission(ask: Ask) -> Decision:
+def _permission(ask: Ask) -> Verdict:
     if ask.kind is AskKind.QUESTION:
         raise InvalidInput(why=f"Ask {ask.id} is a question, which cannot be allowed; it takes `answers`.")
-    return Decision(answer=Answer.ALLOWED, words=(), by=OPERATOR)
+    return Verdict(answer=Answer.ALLOWED, words=(), by=OPERATOR)
 
 
-def _reply(ask: Ask, answers: list[str]) -> Decision:
+def _reply(ask: Ask, answers: list[str]) -> Verdict:
     if ask.kind is AskKind.PERMISSION:
         raise InvalidInput(why=f"Ask {ask.id} is a permission, which has no answer in words; it takes `allow`.")
     if len(answers) != len(ask.questions):
         expected = f"one text for each question ({len(ask.questions)})"
         raise BadValue(field="answers", expected=expected, got=f"{len(answers)}")
-    return Decision(answer=Answer.ANSWERED, words=tuple(answers), by=OPERATOR)
+    return Verdict(answer=Answer.ANSWERED, words=tuple(answers), by=OPERATOR)
 
 
-def _refusal(questions: int, sentence: str, by: str) -> Decision:
-    return Decision(answer=Answer.REFUSED, words=(sentence,) * max(1, questions), by=by)
+def _refusal(questions: int, sentence: str, by: str) -> Verdict:
+    return Verdict(answer=Answer.REFUSED, words=(sentence,) * max(1, questions), by=by)
 
 
-def _decide(tx: Transaction, ask: Ask, decision: Decision) -> None:
-    decided, event = ask.decide(decision, tx.now)
+def _decide(tx: Transaction, ask: Ask, verdict: Verdict) -> None:
+    decided, event = ask.decide(verdict, tx.now)
     tx.save(decided)
     tx.save(tx.get(Run, ask.run).stir(tx.now))
     tx.record(event)

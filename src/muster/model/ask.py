@@ -68,7 +68,7 @@ class HostAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Verdict:
     """What is answered, and the words for the model: why it was refused, or one text for each question."""
 
     answer: Answer
@@ -112,7 +112,7 @@ class Ask:
             pattern=self.pattern[:SHOWN],
         )
 
-    def decide(self, decision: Decision, now: datetime) -> "tuple[Ask, AskAnswered]":
+    def decide(self, verdict: Verdict, now: datetime) -> "tuple[Ask, AskAnswered]":
         """Answer it, once and for all; the host is told afterwards."""
         if self.state is AskState.GONE:
             raise Conflict(why=f"Ask {self.id} is gone: the agent no longer waits for an answer.")
@@ -121,13 +121,13 @@ class Ask:
         ask = replace(
             self,
             state=AskState.DECIDED,
-            answer=decision.answer,
-            words=decision.words,
-            by=decision.by,
+            answer=verdict.answer,
+            words=verdict.words,
+            by=verdict.by,
             answered_at=now,
         )
         return ask, AskAnswered(
-            fleet=self.fleet, agent=self.agent, ask=self.id, answer=decision.answer, words=decision.words
+            fleet=self.fleet, agent=self.agent, ask=self.id, answer=verdict.answer, words=verdict.words
         )
 
     def deliver(self) -> "tuple[Ask, AskDelivered]":

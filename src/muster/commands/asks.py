@@ -10,7 +10,7 @@ from muster.commands.agents import not_blank
 from muster.commands.endings import withdraw_ask
 from muster.errors import BadValue, InvalidInput, Stale
 from muster.model.actor import Actor
-from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, Verdict, HostAsk, OnAsk
+from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, HostAsk, OnAsk, Verdict
 from muster.model.fleet import Fleet
 from muster.model.ids import AskId, RunId, ServerId
 from muster.model.run import LIVE, Run

@@ -18,7 +18,8 @@ from muster.errors import Unavailable
 from muster.model.event import Entry, Event, event_name
 from muster.store import statements
 from muster.store.chain import BEFORE_THE_FIRST, entry_hash
-from muster.store.schema import events, microseconds, whole
+from muster.store.columns import microseconds, whole
+from muster.store.schema import events
 
 PAGE = 500
 KEPT = 2000  # entries that stay at hand

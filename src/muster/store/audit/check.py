@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from muster.model.audit import Finding, Severity
 from muster.store import dialects
-from muster.store.schema import EPOCH, MICROSECOND, Moment
+from muster.store.columns import EPOCH, MICROSECOND, Moment
 
 Drawn = Select[Any]
 Wrong = Drawn | Iterator[Drawn]

@@ -1,0 +1,91 @@
+"""How values stand in columns: moments as microseconds since the epoch, UTC; small lists as JSON."""
+
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any  # SQLAlchemy's own signature of process_* hands the dialect as Any
+
+from sqlalchemy import BigInteger, Text
+from sqlalchemy.types import TypeDecorator
+
+from muster.model.ask import Option, Question
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+HALVES = re.compile("[\ud800-\udfff]")
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND
+
+
+def whole(text: str) -> str:
+    """As UTF-8 can hold it: half a character, in which an answer that was cut may end, becomes U+FFFD."""
+    return text if text.isascii() else HALVES.sub("\ufffd", text)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, exact to the microsecond and sortable in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        return None if value is None else microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class Utf8(TypeDecorator[str]):
+    """Text that is whole."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else whole(value)
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """A few texts, as JSON."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[str, ...] | None:
+        return None if value is None else tuple(json.loads(value))
+
+
+class Numbers(TypeDecorator[tuple[int, ...]]):
+    """A few whole numbers, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[int, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[int, ...] | None:
+        return None if value is None else tuple(json.loads(value))
+
+
+class Questions(TypeDecorator[tuple[Question, ...]]):
+    """Questions with their options, as JSON."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Question, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps([asdict(question) for question in value], ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[Question, ...] | None:
+        return None if value is None else tuple(_question(told) for told in json.loads(value))
+
+
+def _question(told: dict[str, Any]) -> Question:
+    return Question(**told | {"options": tuple(Option(**option) for option in told["options"])})

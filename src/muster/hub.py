@@ -44,6 +44,7 @@ from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
@@ -176,7 +177,8 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     hosts = HostsReconciler(engine, connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=_now)
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
-    return [admission, hosts, runs, asks, deliveries]
+    decisions = DecisionsReconciler(engine, clock=_now)
+    return [admission, hosts, runs, asks, deliveries, decisions]
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
+from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -164,6 +165,7 @@ async def at_work(
         stage.engine, stage.connections, policy=on_ask, timeout=timedelta(minutes=5), clock=stage.clock
     )
     deliveries = DeliveriesReconciler(stage.engine, stage.connections, wakefulness=wakefulness)
+    decisions = DecisionsReconciler(stage.engine, clock=stage.clock)
     hosts = HostsReconciler(
         stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock
     )
@@ -171,7 +173,7 @@ async def at_work(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (admission, hosts, runs, asks, deliveries):
+        for reconciler in (admission, hosts, runs, asks, deliveries, decisions):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.budgets import enforce
 from muster.commands.endings import cut_agent, noting_rest
+from muster.commands.outcomes import settling
 from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
@@ -117,7 +118,7 @@ def cancel(tx: Transaction, actor: Actor, agent_id: AgentId, reason: Reason | No
     """End one agent for good: its work is stopped, what it said so far is kept. Cancelling again changes nothing."""
     agent = tx.get(Agent, agent_id)
     if agent.wanted is Wanted.RUNNING:
-        with noting_rest(tx, agent.fleet):
+        with noting_rest(tx, agent.fleet), settling(tx, agent.fleet):
             cut_agent(tx, agent, reason)
     return Cancelled(agent_id=agent.id)
 

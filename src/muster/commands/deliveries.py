@@ -17,6 +17,7 @@ from muster.model.turn import Ending, Turn, TurnKind
 from muster.model.wakeup import Wakefulness, Wakeup, pair_of
 from muster.prompts.messages import digest
 from muster.store import inboxes
+from muster.store.decisions import proposals_among
 from muster.store.records import Transaction
 from muster.store.statements import Above
 from muster.verbs import System, command
@@ -153,7 +154,7 @@ def _bring(tx: Transaction, agent: Agent, deliveries: Sequence[Delivery], *, at_
         fleet=agent.fleet,
         kind=TurnKind.DIGEST,
         preamble="",
-        text=digest(messages, more=more, at_work=at_work),
+        text=digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=at_work),
         created_at=tx.now,
     )
     tx.add(turn)

@@ -14,6 +14,7 @@ from muster.model.turn import Ending, Turn, TurnKind
 from muster.prompts.messages import digest, revival
 from muster.prompts.retry import AFTER_REFUSAL, ASK_FOR_ANSWER
 from muster.store import inboxes
+from muster.store.decisions import proposals_among
 from muster.store.records import Transaction
 from muster.store.statements import SET
 
@@ -85,7 +86,7 @@ def revive(tx: Transaction, agent: Agent) -> None:
 
 def _digest(tx: Transaction, deliveries: Sequence[Delivery], *, more: int) -> str:
     messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
-    return digest(messages, more=more, at_work=True)
+    return digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=True)
 
 
 def _say(tx: Transaction, agent: Agent, kind: TurnKind, *, text: str, attempts: int, preamble: str = "") -> Turn:

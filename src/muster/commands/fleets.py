@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
 from muster.commands.endings import cut_agent, noting_rest
+from muster.commands.outcomes import settling
 from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -152,7 +153,7 @@ def cancel(tx: Transaction, actor: Actor, fleet_id: FleetId, reason: Reason | No
     """End a fleet and all of its agents for good; what they said so far is kept. Cancelling again changes nothing."""
     fleet = tx.get(Fleet, fleet_id)
     if fleet.cancelled_at is None:
-        with noting_rest(tx, fleet.id):
+        with noting_rest(tx, fleet.id), settling(tx, fleet.id):
             cancelled, event = fleet.cancel(reason, tx.now)
             tx.save(cancelled)
             tx.record(event)

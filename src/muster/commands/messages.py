@@ -212,9 +212,10 @@ class _Post:
         if fleet is None:
             return "Name an agent by its id, or give fleet_id beside its name."
         agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING)
-        return f"Agents of this fleet: {_names(agents)}."
+        return f"Agents of this fleet: {names_of(agents)}."
 
 
-def _names(agents: Sequence[Agent]) -> str:
+def names_of(agents: Sequence[Agent]) -> str:
+    """Some of them, for a hint."""
     named = ", ".join(f"{agent.name} ({agent.id})" for agent in agents[:NAMED])
     return f"{named} and {len(agents) - NAMED} more" if len(agents) > NAMED else named

@@ -259,6 +259,32 @@ class ReceiptWritten(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionOpened(Event):
+    """`agent` is who proposes; what is proposed stands in the message."""
+
+    message: MessageId
+    quorum: int
+    voters: tuple[AgentId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteCast(Event):
+    """`number` counts the voter's votes on this proposal; the newest counts."""
+
+    message: MessageId
+    number: int
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionResolved(Event):
+    """No vote counts any more."""
+
+    message: MessageId
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerWanted(Event):
     server: ServerId
     generation: int

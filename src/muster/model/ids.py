@@ -12,5 +12,6 @@ NoticeId = NewType("NoticeId", str)
 MessageId = NewType("MessageId", str)
 DeliveryId = NewType("DeliveryId", str)  # a message's and a recipient's: a colon lies between them
 ReceiptId = NewType("ReceiptId", str)
+VoteId = NewType("VoteId", str)
 WakeupId = NewType("WakeupId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

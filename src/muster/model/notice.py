@@ -13,6 +13,7 @@ class NoticeKind(StrEnum):
     DOOR = "door"  # the toolkit that was asked for is there
     QUIET = "quiet"  # a fleet's first quiet
     PAUSED = "paused"
+    OUTCOME = "outcome"  # of its own proposal
 
 
 class NoticeEnding(StrEnum):

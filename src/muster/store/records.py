@@ -17,6 +17,7 @@ from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.ask import Ask
+from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
@@ -30,7 +31,9 @@ from muster.model.turn import Turn
 from muster.model.wakeup import Wakeup
 from muster.store import journal, requests, schema, statements
 
-Record = Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice | Message | Delivery | Receipt | Wakeup
+Record = (
+    Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice | Message | Delivery | Receipt | Decision | Vote | Wakeup
+)
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
 
@@ -46,6 +49,8 @@ TABLES: Mapping[type, Table] = {
     Message: schema.messages,
     Delivery: schema.deliveries,
     Receipt: schema.receipts,
+    Decision: schema.decisions,
+    Vote: schema.votes,
     Wakeup: schema.wakeups,
 }
 PREFIXES: Mapping[type, str] = {

@@ -6,7 +6,7 @@ How values stand in the columns says `columns.py`.
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, text
 
-from muster.store.columns import Moment, Questions, Utf8, Words
+from muster.store.columns import Moment, Numbers, Questions, Utf8, Words
 
 metadata = MetaData()
 
@@ -267,6 +267,45 @@ receipts = Table(
     Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
     Column("agent", Utf8),
     Column("action", Utf8, nullable=False),
+    Column("note", Utf8),
+    Column("by", Utf8, nullable=False),
+    Column("at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _seq(),
+    Column("id", Utf8, ForeignKey("messages.id"), nullable=False, unique=True),
+    _reference("fleet", "fleets"),
+    Column("proposer", Utf8),
+    Column("session", Utf8),
+    Column("subject", Utf8, nullable=False),
+    Column("quorum", Integer, nullable=False),
+    Column("voters", Words, nullable=False),
+    Column("weights", Numbers, nullable=False),
+    Column("required_signoffs", Words, nullable=False),
+    Column("silence_policy", Utf8, nullable=False),
+    Column("deadline_at", Moment),
+    Column("opened_at", Moment, nullable=False),
+    Column("status", Utf8, nullable=False),
+    Column("absent", Words, nullable=False),
+    Column("resolved_at", Moment),
+    _partial("ix_decisions_open", "fleet", where="resolved_at IS NULL"),
+    sqlite_autoincrement=True,
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    _seq(),
+    _id(),
+    _reference("decision", "decisions"),
+    Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
+    Column("agent", Utf8, ForeignKey("agents.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("approve", Boolean, nullable=False),
     Column("note", Utf8),
     Column("by", Utf8, nullable=False),
     Column("at", Moment, nullable=False),

@@ -11,6 +11,7 @@ from muster.model.facts import Condition
 from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
+from muster.store.decisions import with_deadline
 from muster.store.records import Reading
 from muster.verbs import Member, Operator, System, view
 from muster.views.health import Health, Part, parts_of
@@ -87,9 +88,12 @@ def health(tx: Reading, actor: Actor) -> HubHealth:
 
 @view(by=System)
 def occupied(tx: Reading, actor: Actor) -> bool:
-    """Whether there is something to do: an agent on the way, or a host server awake."""
-    agents = tx.count(Run, state=(RunState.QUEUED, *LIVE))
-    return bool(agents or tx.count(Server, state=(ServerState.STARTING, ServerState.READY)))
+    """Whether there is something to do: an agent on the way, a host server awake, a vote that ends by itself."""
+    return (
+        tx.any(Run, state=(RunState.QUEUED, *LIVE))
+        or tx.any(Server, state=(ServerState.STARTING, ServerState.READY))
+        or bool(with_deadline(tx))
+    )
 
 
 def _row(tx: Reading, server: Server) -> ServerRow:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from muster.model.actor import Actor
 from muster.model.agent import Agent
+from muster.model.decision import Decision
 from muster.model.fleet import Fleet
 from muster.model.ids import FleetId, NoticeId, SessionId
 from muster.model.lead import Lead
@@ -31,7 +32,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owing:
-    """`more` is false where nothing is owed and no fleet is on the way that could owe something later."""
+    """`more` is false where nothing is owed, and neither a fleet nor a vote is on the way that could owe something."""
 
     notices: list[Owed]
     more: bool
@@ -52,8 +53,10 @@ def owing(tx: Reading, actor: Actor, bridge: str) -> Owing:
     owed = tx.select(Notice, session=list(leads), ending=None)
     quiet = {notice.fleet for notice in tx.select(Notice, session=list(leads), kind=NoticeKind.QUIET)}
     fleets = {fleet.id for fleet in tx.select(Fleet, spawned_in=list(leads))}
+    proposed = tx.any(Decision, session=list(leads), resolved_at=None)
     return Owing(
-        notices=[_owed(notice, leads[notice.session]) for notice in owed], more=bool(owed) or not fleets <= quiet
+        notices=[_owed(notice, leads[notice.session]) for notice in owed],
+        more=bool(owed) or proposed or not fleets <= quiet,
     )
 
 

@@ -32,6 +32,9 @@ MEMBERS = {
     "ack_message",
     "receipt",
     "get_receipts",
+    "open_ratification",
+    "cast_vote",
+    "tally_ratification",
 }
 
 

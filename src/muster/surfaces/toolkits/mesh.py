@@ -1,16 +1,18 @@
 """Toolkit `mesh`: fleets of parallel agents."""
 
 from muster.commands import agents as agent_commands
+from muster.commands import decisions as decision_commands
 from muster.commands import fleets as fleet_commands
 from muster.commands import inbox as inbox_commands
 from muster.commands import messages as message_commands
 from muster.commands import receipts as receipt_commands
 from muster.surfaces.toolkits import Tool, Toolkit
-from muster.views import actors, fleets, hub, ledger, personas, receipts, results
+from muster.views import actors, decisions, fleets, hub, ledger, personas, receipts, results
 from muster.views import inbox as inbox_views
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
+PROPOSER = frozenset({"proposer", "fleet_id"})
 
 MESH = Toolkit(
     "mesh",
@@ -31,6 +33,10 @@ MESH = Toolkit(
         Tool(name="ack_message", verb=message_commands.acknowledge, members=True, implied=SELF),
         Tool(name="receipt", verb=receipt_commands.write, members=True, implied=SELF),
         Tool(name="get_receipts", verb=receipts.list_, members=True),
+        Tool(name="open_ratification", verb=decision_commands.open_, members=True, implied=PROPOSER),
+        Tool(name="cast_vote", verb=decision_commands.cast, members=True, implied=SELF),
+        Tool(name="tally_ratification", verb=decisions.tally, members=True),
+        Tool(name="sweep_ratifications", verb=decision_commands.sweep),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="verify_ledger", verb=ledger.verify),

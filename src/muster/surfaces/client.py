@@ -114,14 +114,24 @@ class Hub:
         """What happens, as it happens, for ever; from a cursor on, else from now. A lost connection is made anew."""
         cursor = self.ask("event.list", limit=1)["cursor"] if after is None else after
         about = {name: value for name, value in (("fleet", fleet), ("agent", agent)) if value is not None}
+        return self._followed(f"/api/v1/events?{urlencode(about)}", cursor)
+
+    def inbox(self, agent: str, since: int | None = None) -> Iterator[Json]:
+        """An agent's messages, for ever: what it has not acknowledged, then each as it is sent. It marks none of them.
+
+        With a cursor, what came after that. A lost connection is made anew.
+        """
+        return self._followed(f"/api/v1/inbox/{quote(agent, safe='')}/stream", since)
+
+    def _followed(self, path: str, cursor: int | None) -> Iterator[Json]:
         lost_at: float | None = None
         while True:
             try:
-                with self._stream(cursor, about) as told:
+                with self._stream(path, cursor) as told:
                     lost_at = None
-                    for event in told:
-                        cursor = event["cursor"]
-                        yield event
+                    for place, each in told:
+                        cursor = place
+                        yield each
             except (_WentAway, NoHub) as error:
                 lost_at = _still_patient(lost_at, error)
                 time.sleep(PAUSE_SECONDS)
@@ -151,12 +161,12 @@ class Hub:
         return _answer(response.status, told)
 
     @contextmanager
-    def _stream(self, cursor: int, about: Mapping[str, str]) -> Iterator[Iterator[Json]]:
-        """The events behind a cursor. Left for want of more of them: the hub went away."""
+    def _stream(self, path: str, cursor: int | None) -> Iterator[Iterator[tuple[int, Json]]]:
+        """What comes behind a cursor, each with its own. Left for want of more: the hub went away."""
         connection = self._connect(SILENCE_SECONDS)
         try:
-            path = f"/api/v1/events?{urlencode(about)}"
-            connection.request("GET", path, headers=self._headers() | {"Last-Event-ID": str(cursor)})
+            behind = {} if cursor is None else {"Last-Event-ID": str(cursor)}
+            connection.request("GET", path, headers=self._headers() | behind)
             response = connection.getresponse()
             if response.status != 200:
                 _answer(response.status, response.read())
@@ -261,16 +271,19 @@ def _answer(status: int, body: bytes) -> Json:
     raise Unavailable(why=f"What answers at the hub's address is no hub (status {status}).")
 
 
-def _told(response: HTTPResponse) -> Iterator[Json]:
-    """Server-sent events; the cursor and the name stand in the data too."""
-    data: list[str] = []
+def _told(response: HTTPResponse) -> Iterator[tuple[int, Json]]:
+    """Server-sent events: each one's cursor, and its data."""
+    cursor, data = 0, list[str]()
     while line := response.readline():
-        text = line.decode().rstrip("\r\n")
-        if text.startswith("data:"):
-            data.append(text[5:].removeprefix(" "))
-        elif not text and data:
-            yield json.loads("\n".join(data))
-            data = []
+        name, _, value = line.decode().rstrip("\r\n").partition(":")
+        match name:
+            case "id":
+                cursor = int(value)
+            case "data":
+                data.append(value)
+            case "" if data and not value:
+                yield cursor, json.loads("\n".join(data))
+                data = []
 
 
 def _patience(arguments: Json) -> float:

@@ -211,6 +211,14 @@ def test_lost_stream_goes_on_behind_the_last_event(tmp_path):
     assert {request.path for request in hub.received} == {"/api/v1/events?agent=agt_1"}
 
 
+def test_lost_inbox_goes_on_behind_the_last_message(tmp_path):
+    with false_hub(break_off, stream(event(7), event(8)), break_off_inside, stream(event(9))) as hub:
+        told = list(islice(found(hub, tmp_path).inbox("agt_1"), 3))
+    assert [one["cursor"] for one in told] == [7, 8, 9]
+    assert [request.headers.get("last-event-id") for request in hub.received] == [None, None, "8", "8"]
+    assert {request.path for request in hub.received} == {"/api/v1/inbox/agt_1/stream"}
+
+
 def test_stream_that_stays_lost_ends_with_a_reason(tmp_path):
     with false_hub(stream(event(7)), break_off) as hub:
         following = found(hub, tmp_path).events(after=0)

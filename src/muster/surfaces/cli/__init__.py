@@ -30,6 +30,8 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "doctor": lambda: import_module("muster.surfaces.cli.doctor"),
     "trust": lambda: import_module("muster.surfaces.cli.trust"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
+    "send": lambda: import_module("muster.surfaces.cli.mail"),
+    "inbox": lambda: import_module("muster.surfaces.cli.mail"),
     "answer": lambda: import_module("muster.surfaces.cli.answers"),
     "resume": lambda: import_module("muster.surfaces.cli.resume"),
     "agents": lambda: import_module("muster.surfaces.cli.agents"),

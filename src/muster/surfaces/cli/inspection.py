@@ -5,27 +5,32 @@ import click
 from muster.surfaces.cli.answers import waiting_text
 from muster.surfaces.cli.fleets import fleets_text, newest
 from muster.surfaces.cli.journal import event_line
+from muster.surfaces.cli.mail import messages_text
 from muster.surfaces.cli.output import Json, json_option, show, whole
 from muster.surfaces.cli.text import age, clock, count, money, spent, table
 from muster.surfaces.client import Hub
 from muster.visible import visible
 
 LAST_LINES = 3
+MESSAGES = 50
 RIGHT = frozenset({"RUNS", "TOKENS", "COST", "LAST"})
 
 
 @click.command()
 @click.argument("fleet_id", metavar="[FLEET]", required=False)
 @click.option("--events", "past", type=click.IntRange(min=0), default=0, metavar="N", help="The last N events too.")
+@click.option(
+    "--receipts", "with_messages", is_flag=True, help="The last messages too: how far each got, its receipts."
+)
 @click.option("--follow", "is_followed", is_flag=True, help="Go on with what happens, until the fleet is quiet.")
 @json_option
-def inspect(fleet_id: str | None, past: int, *, is_followed: bool, as_json: bool) -> None:
+def inspect(fleet_id: str | None, past: int, *, with_messages: bool, is_followed: bool, as_json: bool) -> None:
     """Show who is at what in a fleet; without one, list the fleets.
 
-    --follow and --events take the newest fleet where none is named.
+    --follow, --events and --receipts take the newest fleet where none is named.
     """
     hub = Hub.find()
-    if fleet_id is None and not is_followed and not past:
+    if fleet_id is None and not (is_followed or past or with_messages):
         show(hub.ask("fleet.list"), as_json=as_json, text=fleets_text)
         return
     fleet_id = fleet_id or newest(hub)
@@ -33,7 +38,10 @@ def inspect(fleet_id: str | None, past: int, *, is_followed: bool, as_json: bool
         _follow(hub, fleet_id)
     elif is_followed:
         _wait_until_quiet(hub, fleet_id)
-    show(_look(hub, fleet_id, past), as_json=as_json, text=lambda state: _text(state, _waiting(hub, state)))
+    state = _look(hub, fleet_id, past)
+    if with_messages:
+        state["messages"] = hub.ask("message.list", fleet_id=fleet_id, limit=MESSAGES)["messages"][::-1]
+    show(state, as_json=as_json, text=lambda state: _text(state, _waiting(hub, state)))
 
 
 def _look(hub: Hub, fleet_id: str, past: int = 0) -> Json:
@@ -109,6 +117,8 @@ def _text(state: Json, waiting: list[Json]) -> str:
         waiting_text(waiting),
         *map(_end_of_output, state["agents"]),
     ]
+    if "messages" in state:
+        parts.append(messages_text(state["messages"]))
     if "events" in state:
         parts.append("\n".join(map(event_line, state["events"])))
     return "\n\n".join(part for part in parts if part)

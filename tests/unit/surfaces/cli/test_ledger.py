@@ -1,4 +1,4 @@
-"""`muster verify`: through a hub, beside one that is gone, and on a copy of its file."""
+"""`muster verify`: beside a hub, without one, and on a copy of its file."""
 
 import shutil
 import sqlite3
@@ -72,14 +72,14 @@ def test_without_a_hub_the_file_of_the_state_folder_is_verified(user: User, ledg
     assert user.say("verify")[0] == 1
 
 
-def test_agent_does_not_verify_the_ledger_of_the_person_that_it_works_for(
-    user: User, ledger: Path, monkeypatch: pytest.MonkeyPatch
-):
-    user.home.mkdir()
-    shutil.copy(ledger, user.home / "muster.db")
-    monkeypatch.setenv("MUSTER_SERVER", "srv_1")
-    monkeypatch.setenv("MUSTER_AGENT_TOKEN", "token")
-    assert user.say("verify")[0] == 3
+async def test_agent_does_not_verify_the_ledger_of_the_person_that_it_works_for(shell):
+    fleet = await shell.spawn("a=one")
+    (agent,) = (await shell.stage.settled(fleet))["results"]
+    shell.monkeypatch.setenv("MUSTER_AGENT_TOKEN", shell.stage.keyring.agent(agent["agent_id"]))
+    assert (await shell.muster("verify")).code == 3
+    shell.monkeypatch.delenv("MUSTER_AGENT_TOKEN")
+    shell.monkeypatch.setenv("MUSTER_SERVER", "srv_1")
+    assert (await shell.muster("verify")).code == 3
 
 
 @pytest.mark.parametrize("name", ["absent", "text", "empty", "folder", "blank"])

@@ -197,6 +197,7 @@ def _propose(tx: Transaction, fleet: FleetId, proposer: Agent | None, recipients
         type=MessageType.QUESTION,
         payload=text,
         by=tx.actor.label,
+        session=tx.actor.session,
     )
     return post(tx, letter, recipients)
 

@@ -145,6 +145,7 @@ class _Post:
             type=wish.type,
             payload=wish.payload,
             by=self._actor.label,
+            session=self._actor.session,
             correlation_id=wish.correlation_id,
         )
         message = post(self._tx, letter, [agent.id for agent in recipients])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from muster.model.actor import Actor
 from muster.model.fleet import Fleet, FleetStatus
-from muster.model.ids import NoticeId
+from muster.model.ids import MessageId, NoticeId, SessionId
 from muster.model.notice import Notice, NoticeEnding, NoticeKind
-from muster.prompts.notices import Word, digest
+from muster.prompts.notices import Word, digest, undelivered
 from muster.store.members import FleetMember, newest_turn, reason_of
-from muster.store.records import Transaction
+from muster.store.records import PREFIXES, Transaction
 from muster.verbs import System, command
 
 
@@ -35,6 +35,22 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequen
         kind=kind,
         fleet=fleet.id,
         text=digest(fleet, status, reason_of(tx, fleet, status, members), [_word(tx, member) for member in members]),
+        created_at=tx.now,
+    )
+    tx.add(notice)
+    tx.record(notice.write())
+
+
+def owe_undelivered(tx: Transaction, session: SessionId, message: MessageId, name: str, why: str) -> None:
+    """Owe a lead the news that a message of its own did not arrive: once, at the first recipient without it."""
+    id = NoticeId(f"{PREFIXES[Notice]}_{message.partition('_')[2]}")
+    if tx.find(Notice, id=id) is not None:
+        return
+    notice = Notice(
+        id=id,
+        session=session,
+        kind=NoticeKind.UNDELIVERABLE,
+        text=undelivered(message, name, why),
         created_at=tx.now,
     )
     tx.add(notice)

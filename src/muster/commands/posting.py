@@ -7,14 +7,17 @@ from muster.model.actor import SYSTEM
 from muster.model.agent import Agent, Wanted
 from muster.model.delivery import Delivery
 from muster.model.fleet import Fleet
-from muster.model.ids import AgentId, FleetId, MessageId
+from muster.model.ids import AgentId, FleetId, MessageId, SessionId
 from muster.model.message import MUSTER_NAME, Message, MessageType
 from muster.store.records import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What is to be said, and by whom: `sender` None is not one of the agents. `by` is who sends it in fact."""
+    """What is to be said, and by whom: `sender` None is not one of the agents. `by` is who sends it in fact.
+
+    `session`: the operator's own conversation that it comes from, and that hears what becomes of it.
+    """
 
     fleet: FleetId
     sender: AgentId | None
@@ -23,6 +26,7 @@ class Letter:
     type: MessageType
     payload: str
     by: str
+    session: SessionId | None = None
     correlation_id: str | None = None
 
 
@@ -43,7 +47,7 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Mess
     )
     tx.add(message)
     for agent in recipients:
-        tx.add(Delivery.of(message, agent))
+        tx.add(Delivery.of(message, agent, letter.session))
     tx.record(message.send())
     return message
 

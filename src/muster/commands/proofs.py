@@ -1,5 +1,6 @@
 """What is proved of a message is written down: how far a delivery got, and the receipt that says so."""
 
+from muster.commands.notices import owe_undelivered
 from muster.commands.posting import tell
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
@@ -34,6 +35,8 @@ def give_up(tx: Transaction, delivery: Delivery, why: str) -> None:
     write_receipt(tx, tx.get(Message, delivery.message), delivery.agent, UNDELIVERABLE, why, by=SYSTEM)
     name = tx.get(Agent, delivery.agent).name
     tell(tx, delivery.sender, MessageType.ALERT, undeliverable(delivery.message, name, why), delivery.message)
+    if delivery.session is not None:
+        owe_undelivered(tx, delivery.session, delivery.message, name, why)
 
 
 def write_receipt(

@@ -14,7 +14,7 @@ from muster.model.event import (
     DeliverySeen,
     DeliveryUndeliverable,
 )
-from muster.model.ids import AgentId, DeliveryId, FleetId, MessageId, TurnId
+from muster.model.ids import AgentId, DeliveryId, FleetId, MessageId, SessionId, TurnId
 from muster.model.message import Message
 
 
@@ -64,6 +64,7 @@ class Delivery:
     """`turn` is the prompt that carries it. `call`: the agent took it by that tool call of its own.
 
     Neither: it waits, or the agent took it where nothing can be read back (`injected_at` says when).
+    `session`: the operator's own conversation that it was sent in, where it was in one.
     `held`: why it does not wake its recipient. `why`: why it could not be delivered. `settled_at`: nothing more is
     to be done about it, for it was acknowledged or is undeliverable.
     """
@@ -73,6 +74,7 @@ class Delivery:
     fleet: FleetId
     agent: AgentId
     sender: AgentId | None
+    session: SessionId | None = None
     urgent: bool
     bytes: int
     state: DeliveryState = DeliveryState.QUEUED
@@ -86,13 +88,14 @@ class Delivery:
     settled_at: datetime | None = None
 
     @classmethod
-    def of(cls, message: Message, agent: AgentId) -> "Delivery":
+    def of(cls, message: Message, agent: AgentId, session: SessionId | None) -> "Delivery":
         return cls(
             id=delivery_id(message.id, agent),
             message=message.id,
             fleet=message.fleet,
             agent=agent,
             sender=message.sender,
+            session=session,
             urgent=message.urgent,
             bytes=len(message.payload.encode()),
             sent_at=message.sent_at,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
+from muster.model.ids import MessageId
 from muster.visible import visible
 
 AGENTS_NAMED = 20
@@ -41,6 +42,14 @@ def digest(fleet: Fleet, status: FleetStatus, why: str | None, words: Sequence[W
         f'collect_results {{"fleet_id": "{fleet.id}"}} gives all of it.',
     ]
     return "\n".join(line for line in lines if line)
+
+
+def undelivered(message: MessageId, name: str, why: str) -> str:
+    """A message that a lead sent did not arrive."""
+    return (
+        f"[muster] Your message {message} did not reach {name}: {visible(why, WHY)}\n"
+        f'get_receipts {{"message_id": "{message}"}} says who has it.'
+    )
 
 
 def _line(word: Word) -> str:

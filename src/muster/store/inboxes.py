@@ -12,7 +12,7 @@ from typing import Any, Final  # Any: conditions on columns of several types
 from muster.errors import NotFound
 from muster.model.actor import Actor
 from muster.model.delivery import Delivery, DeliveryState
-from muster.model.ids import AgentId, FleetId, MessageId, TurnId
+from muster.model.ids import AgentId, FleetId, MessageId, SessionId, TurnId
 from muster.model.message import Message, MessageType
 from muster.store.records import Reading
 from muster.store.statements import SET, Above
@@ -118,6 +118,11 @@ def underway(tx: Reading, agent: AgentId) -> list[Delivery]:
 def carried_by(tx: Reading, turns: Sequence[TurnId]) -> list[Delivery]:
     """What these prompts carry and nobody has seen read yet."""
     return tx.select(Delivery, turn=list(turns), **UNSEEN) if turns else []
+
+
+def any_underway_from(tx: Reading, sessions: Sequence[SessionId]) -> bool:
+    """Whether something that was sent in one of these conversations has not been seen yet."""
+    return tx.any(Delivery, session=list(sessions), **UNSEEN) if sessions else False
 
 
 def unacknowledged(tx: Reading, agent: AgentId) -> list[Delivery]:

@@ -241,6 +241,7 @@ deliveries = Table(
     Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
     Column("agent", Utf8, ForeignKey("agents.id"), nullable=False),
     Column("sender", Utf8),
+    Column("session", Utf8),
     Column("urgent", Boolean, nullable=False),
     Column("bytes", Integer, nullable=False),
     Column("state", Utf8, nullable=False),
@@ -254,6 +255,9 @@ deliveries = Table(
     Column("settled_at", Moment),
     _partial("ix_deliveries_inbox", "agent", where="settled_at IS NULL"),
     _partial("ix_deliveries_unseen", "agent", "turn", where="settled_at IS NULL AND seen_at IS NULL"),
+    _partial(
+        "ix_deliveries_session", "session", where="session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"
+    ),
     _partial("ix_deliveries_turn", "turn", where="turn IS NOT NULL"),
     sqlite_autoincrement=True,
 )

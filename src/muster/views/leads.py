@@ -10,6 +10,8 @@ from muster.model.fleet import Fleet
 from muster.model.ids import FleetId, NoticeId, SessionId
 from muster.model.lead import Lead
 from muster.model.notice import Notice, NoticeKind
+from muster.model.run import ON_THE_WAY, Run
+from muster.store import inboxes
 from muster.store.records import Reading
 from muster.verbs import System, view
 
@@ -32,7 +34,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owing:
-    """`more` is false where nothing is owed, and neither a fleet nor a vote is on the way that could owe something."""
+    """`more` is false where nothing is owed, and no fleet, vote or message is on the way that could owe something."""
 
     notices: list[Owed]
     more: bool
@@ -53,10 +55,9 @@ def owing(tx: Reading, actor: Actor, bridge: str) -> Owing:
     owed = tx.select(Notice, session=list(leads), ending=None)
     quiet = {notice.fleet for notice in tx.select(Notice, session=list(leads), kind=NoticeKind.QUIET)}
     fleets = {fleet.id for fleet in tx.select(Fleet, spawned_in=list(leads))}
-    proposed = tx.any(Decision, session=list(leads), resolved_at=None)
     return Owing(
         notices=[_owed(notice, leads[notice.session]) for notice in owed],
-        more=bool(owed) or proposed or not fleets <= quiet,
+        more=bool(owed) or not fleets <= quiet or _is_any_underway(tx, list(leads), list(fleets)),
     )
 
 
@@ -68,6 +69,15 @@ def led(tx: Reading, actor: Actor, session: SessionId) -> Led | None:
         return None
     newest = tx.select(Fleet, spawned_in=session, newest_first=True, limit=FLEETS_NAMED)
     return Led(lead=lead, fleets=[(fleet.id, fleet.name, tx.count(Agent, fleet=fleet.id)) for fleet in newest])
+
+
+def _is_any_underway(tx: Reading, leads: list[SessionId], fleets: list[FleetId]) -> bool:
+    """Whether a vote of theirs is open, a message of theirs unseen, or a fleet of theirs at work, which may pause."""
+    return (
+        tx.any(Decision, session=leads, resolved_at=None)
+        or inboxes.any_underway_from(tx, leads)
+        or tx.any(Run, fleet=fleets, state=ON_THE_WAY)
+    )
 
 
 def _owed(notice: Notice, lead: Lead) -> Owed:

@@ -312,6 +312,7 @@ def upgrade() -> None:
         sa.Column("fleet", sa.Text(), nullable=False),
         sa.Column("agent", sa.Text(), nullable=False),
         sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("session", sa.Text(), nullable=True),
         sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -370,6 +371,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("settled_at IS NULL"),
         postgresql_where=sa.text("settled_at IS NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_session",
+        "deliveries",
+        ["session"],
+        unique=False,
+        sqlite_where=sa.text("session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"),
+        postgresql_where=sa.text("session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"),
     )
     op.create_index(
         "ix_deliveries_turn",

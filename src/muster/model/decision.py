@@ -21,9 +21,7 @@ class DecisionStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class SilencePolicy(StrEnum):
-    """What it means at the deadline that somebody has said nothing."""
-
+class SilencePolicy(StrEnum):  # what it means at the deadline that somebody has said nothing
     ABSTAIN = "abstain"
     APPROVE = "approve"  # it counts towards the quorum, never as a sign-off
 

@@ -14,7 +14,10 @@ from muster.model.actor import Actor, ActorKind
 from muster.verbs import Verb
 
 Schema = dict[str, Any]
-BOUNDS = frozenset({"additionalProperties", "default", "maxLength", "minLength", "maximum", "minimum"})
+BOUNDS = frozenset({
+    "additionalProperties", "default", "maxLength", "minLength", "maximum", "minimum", "maxItems", "minItems",
+    "maxProperties",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +37,10 @@ class Tool:
         """The arguments, for the operator or for a member."""
         full = self.verb.arguments.model_json_schema()
         compact: Schema = _compact(full, full.get("$defs", {}))
-        if member:
-            compact = _unbounded(compact)
         hidden = self.implied if member else frozenset()
         shown = {name: value for name, value in compact["properties"].items() if name not in hidden}
         brief: Schema = _brief(compact | {"properties": shown})
         return brief
-
-
-BOUNDS = frozenset({"default", "maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties"})
 
 
 class Toolkit:
@@ -91,7 +89,7 @@ def _brief(node: Any) -> Any:
             shapes = {name: _brief(shape) for name, shape in properties.items()}
             return {key: value for key, value in node.items() if key not in BOUNDS} | {"properties": shapes}
         case dict():
-            return {key: _brief(value) for key, value in node.items() if key not in BOUNDS}
+            return {key: _brief(value) for key, value in node.items() if key not in BOUNDS or isinstance(value, dict)}
     return node
 
 
@@ -109,17 +107,6 @@ def _compact(node: Any, definitions: Mapping[str, Any]) -> Any:
             return _bare(node, definitions) | {"properties": shapes}
         case dict():
             return _bare(node, definitions)
-    return node
-
-
-def _unbounded(node: Any) -> Any:
-    """A schema without its bounds and defaults: a model seldom meets them, and an error names them to one that does."""
-    match node:
-        case {"properties": dict(properties)}:
-            shapes = {name: _unbounded(shape) for name, shape in properties.items()}
-            return _unbounded({key: node[key] for key in node if key != "properties"}) | {"properties": shapes}
-        case dict():
-            return {key: _unbounded(value) for key, value in node.items() if key not in BOUNDS and value is not False}
     return node
 
 

@@ -12,13 +12,13 @@ from muster.commands.posting import Letter, post
 from muster.commands.proofs import write_receipt
 from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
 from muster.model.actor import Actor
-from muster.model.agent import NAME, Agent, Wanted
+from muster.model.agent import Agent, Wanted
 from muster.model.delivery import Delivery, DeliveryState, delivery_id
 from muster.model.ids import AgentId, FleetId, MessageId
 from muster.model.message import EVERYBODY, OPERATOR_NAME, Message, MessageType
 from muster.model.receipt import ACK
 from muster.store.inboxes import message_for
-from muster.store.records import Reading, Transaction
+from muster.store.records import PREFIXES, Reading, Transaction
 from muster.verbs import Member, command
 
 PAYLOAD_BYTES = 65_536
@@ -203,11 +203,10 @@ class _Post:
 
     def _found(self, fleet: FleetId | None, who: str) -> Agent | None:
         """By id; or by name, which only the living of one fleet have to themselves."""
-        if fleet is not None and NAME.fullmatch(who):
-            named = self._tx.select(Agent, fleet=fleet, name=who, newest_first=True, limit=1)
-            if named:
-                return named[0]
-        return self._tx.find(Agent, id=who)
+        found = [self._tx.find(Agent, id=who)] if who.startswith(PREFIXES[Agent]) else []
+        if not any(found) and fleet is not None:
+            found = [*self._tx.select(Agent, fleet=fleet, name=who, newest_first=True, limit=1)]
+        return found[0] if found else None
 
     def _hint(self, fleet: FleetId | None) -> str:
         if fleet is None:

@@ -5,7 +5,7 @@ read in the conversation, never concluded from an answer of the host: so a crash
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from muster.checkpoints import checkpoint
 from muster.commands import deliveries as delivery_commands
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0  # how often a conversation is read when no hint comes
 MOVING = frozenset({"turn.sent", "turn.ended", "run.started", "run.ended", "agent.cancelled", "agent.resumed"})
-"""What may have moved an agent's deliveries, beside a step of its own."""
+"""What may have moved an agent's deliveries, beside a message to it and a step of its own."""
 
 
 class DeliveriesReconciler(Reconciler):
@@ -42,9 +42,13 @@ class DeliveriesReconciler(Reconciler):
     async def keys(self) -> Iterable[str]:
         return await self.engine.query(delivery_views.open_, SYSTEM)
 
+    async def moved(self, entries: Collection[Entry]) -> Iterable[str]:
+        """Most messages are sent to agents that cannot have them now: one look tells those that can."""
+        sent = {to for entry in entries if entry.name == "message.sent" for to in entry.body["recipients"]}
+        able = await self.engine.query(delivery_views.able, SYSTEM, agents=list(sent)) if sent else []
+        return {*able, *await super().moved(entries)}
+
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        if entry.name == "message.sent":
-            return entry.body["recipients"]  # type: ignore[no-any-return]  # a journal entry's body is JSON
         is_about_agent = entry.name in MOVING or entry.name.startswith("delivery.")
         return [entry.agent] if is_about_agent and entry.agent is not None else []
 

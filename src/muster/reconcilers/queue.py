@@ -7,7 +7,7 @@ own wish to look again (`reconcile`'s answer). Only the rows count; a key is no 
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -103,14 +103,17 @@ class Reconciler(ABC):
     def start(self, tasks: TaskGroup) -> None:  # noqa: B027 - most have nothing to add
         """Called once, with the group that lives as long as the reconciler."""
 
+    async def moved(self, entries: Collection[Entry]) -> Iterable[str]:
+        """The keys that several facts may have moved, for a reconciler that has one question about all of them."""
+        return {key: None for entry in entries for key in await self.concerned(entry)}
+
     async def _follow(self, head: int) -> None:
         """Survives a journal that cannot be read for a while; what it misses then, the resync finds."""
         while True:
             try:
                 async for page in self.engine.pages(head):
-                    for entry in _one_of_each(page):
-                        for key in await self.concerned(entry):
-                            self.queue.add(key)
+                    for key in await self.moved(_one_of_each(page)):
+                        self.queue.add(key)
                     head = page[-1].cursor
             except Exception as error:
                 self._log("reconciler.follow_failed", error)
@@ -160,7 +163,7 @@ class Reconciler(ABC):
         log.log(level, "%s reconciler=%s%s error=%s", event, type(self).__name__, told, error, exc_info=not expected)
 
 
-def _one_of_each(page: Iterable[Entry]) -> Iterable[Entry]:
+def _one_of_each(page: Iterable[Entry]) -> Collection[Entry]:
     """Facts of one name about the same things move the same keys: the last of them stands for all."""
     return {
         (entry.name, entry.fleet, entry.agent, *(entry.body.get(subject) for subject in SUBJECTS)): entry

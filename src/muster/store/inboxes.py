@@ -19,6 +19,8 @@ from muster.store.statements import SET, Above
 
 UNSEEN: Final[dict[str, Any]] = {"settled_at": None, "seen_at": None}
 WAITING: Final = UNSEEN | {"turn": None, "injected_at": None}
+CARRIED: Final = UNSEEN | {"turn": SET}
+TAKEN: Final = UNSEEN | {"turn": None, "injected_at": SET}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +113,7 @@ def count_waiting(tx: Reading, agent: AgentId) -> int:
 
 def underway(tx: Reading, agent: AgentId) -> list[Delivery]:
     """What a prompt carries, or the agent took, and nobody has seen read yet."""
-    carried = tx.select(Delivery, agent=agent, turn=SET, **UNSEEN)
-    return carried + tx.select(Delivery, agent=agent, turn=None, injected_at=SET, **UNSEEN)
+    return tx.select(Delivery, agent=agent, **CARRIED) + tx.select(Delivery, agent=agent, **TAKEN)
 
 
 def carried_by(tx: Reading, turns: Sequence[TurnId]) -> list[Delivery]:
@@ -139,6 +140,11 @@ def reason_of_hold(tx: Reading, agents: Sequence[AgentId]) -> str | None:
     return held[0].held if held else None
 
 
-def agents_with_mail(tx: Reading) -> list[AgentId]:
-    """Those for whom something is underway or waits."""
-    return tx.distinct(Delivery, "agent", **UNSEEN)
+def agents_waiting(tx: Reading) -> list[AgentId]:
+    """Those for whom something waits."""
+    return tx.distinct(Delivery, "agent", **WAITING)
+
+
+def agents_underway(tx: Reading) -> list[AgentId]:
+    """Those to whom a prompt carries something, or who took it, and nobody has seen it read yet."""
+    return [*tx.distinct(Delivery, "agent", **CARRIED), *tx.distinct(Delivery, "agent", **TAKEN)]

@@ -27,6 +27,11 @@ def _reference(name: str, table: str) -> Column[str]:
     return Column(name, Utf8, ForeignKey(f"{table}.id"), nullable=False, index=True)
 
 
+UNSEEN = "settled_at IS NULL AND seen_at IS NULL"
+WAITING = f"{UNSEEN} AND turn IS NULL AND injected_at IS NULL"
+CARRIED = f"{UNSEEN} AND turn IS NOT NULL"
+
+
 def _partial(name: str, *columns: str, where: str) -> Index:
     """An index of the rows that still matter: it does not grow with those that do not."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
@@ -254,11 +259,13 @@ deliveries = Table(
     Column("seen_at", Moment),
     Column("settled_at", Moment),
     _partial("ix_deliveries_inbox", "agent", where="settled_at IS NULL"),
-    _partial("ix_deliveries_unseen", "agent", "turn", where="settled_at IS NULL AND seen_at IS NULL"),
-    _partial(
-        "ix_deliveries_session", "session", where="session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"
-    ),
-    _partial("ix_deliveries_turn", "turn", where="turn IS NOT NULL"),
+    _partial("ix_deliveries_waiting", "agent", where=WAITING),
+    _partial("ix_deliveries_urgent", "agent", where=f"{WAITING} AND urgent IS TRUE"),
+    _partial("ix_deliveries_held", "agent", "fleet", where=f"{WAITING} AND held IS NOT NULL"),
+    _partial("ix_deliveries_carried", "agent", where=CARRIED),
+    _partial("ix_deliveries_turn", "turn", where=CARRIED),
+    _partial("ix_deliveries_taken", "agent", where=f"{UNSEEN} AND turn IS NULL AND injected_at IS NOT NULL"),
+    _partial("ix_deliveries_session", "session", where=f"{UNSEEN} AND session IS NOT NULL"),
     sqlite_autoincrement=True,
 )
 

@@ -153,6 +153,8 @@ def _read(where: Where) -> tuple[Shape, list[object]]:
                 shape.append((name, "none", 0))
             case _ if value is SET:
                 shape.append((name, "set", 0))
+            case bool():
+                shape.append((name, str(value), 0))
             case tuple() | list():
                 shape.append((name, "among", len(value)))
                 values.extend(value)
@@ -178,6 +180,8 @@ def _condition(column: ColumnElement[Any], how: str, marks: list[BindParameter[A
             return column.is_(None)
         case "set":
             return column.is_not(None)
+        case "True" | "False":  # in the text, so that an index of the rows with this value is found
+            return column.is_(text(how.upper()))
         case "among":
             return column.in_(marks) if marks else NONE_OF_THEM
         case "Below":

@@ -1,5 +1,6 @@
 """What the deliveries reconciler looks at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muster.model.actor import Actor
@@ -45,8 +46,20 @@ def round_(tx: Reading, actor: Actor, agent: AgentId) -> Round:
 
 @view(by=System)
 def open_(tx: Reading, actor: Actor) -> list[AgentId]:
-    """The agents for whom something is underway or waits."""
-    return inboxes.agents_with_mail(tx)
+    """The agents to whom something is underway, or waits and can be had."""
+    return [*{*inboxes.agents_underway(tx), *_able(tx, inboxes.agents_waiting(tx))}]
+
+
+@view(by=System)
+def able(tx: Reading, actor: Actor, agents: list[AgentId]) -> list[AgentId]:
+    """Those of the agents who can have now what waits for them, or never will."""
+    return _able(tx, agents)
+
+
+def _able(tx: Reading, agents: Sequence[AgentId]) -> list[AgentId]:
+    rows = [tx.get(Agent, agent) for agent in agents]
+    found = [(row, tx.get(Run, row.run)) for row in rows]
+    return [row.id for row, run in found if why_gone(row, run) is not None or _is_due(tx, row, run)]
 
 
 def _is_due(tx: Reading, agent: Agent, run: Run) -> bool:

@@ -364,38 +364,20 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_receipts_message", "receipts", ["message"], unique=False)
-    op.create_index(
-        "ix_deliveries_inbox",
-        "deliveries",
-        ["agent"],
-        unique=False,
-        sqlite_where=sa.text("settled_at IS NULL"),
-        postgresql_where=sa.text("settled_at IS NULL"),
-    )
-    op.create_index(
-        "ix_deliveries_session",
-        "deliveries",
-        ["session"],
-        unique=False,
-        sqlite_where=sa.text("session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"),
-        postgresql_where=sa.text("session IS NOT NULL AND settled_at IS NULL AND seen_at IS NULL"),
-    )
-    op.create_index(
-        "ix_deliveries_turn",
-        "deliveries",
-        ["turn"],
-        unique=False,
-        sqlite_where=sa.text("turn IS NOT NULL"),
-        postgresql_where=sa.text("turn IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_deliveries_unseen",
-        "deliveries",
-        ["agent", "turn"],
-        unique=False,
-        sqlite_where=sa.text("settled_at IS NULL AND seen_at IS NULL"),
-        postgresql_where=sa.text("settled_at IS NULL AND seen_at IS NULL"),
-    )
+    unseen = "settled_at IS NULL AND seen_at IS NULL"
+    waiting = f"{unseen} AND turn IS NULL AND injected_at IS NULL"
+    carried = f"{unseen} AND turn IS NOT NULL"
+    for name, columns, where in (
+        ("ix_deliveries_inbox", ["agent"], "settled_at IS NULL"),
+        ("ix_deliveries_waiting", ["agent"], waiting),
+        ("ix_deliveries_urgent", ["agent"], f"{waiting} AND urgent IS TRUE"),
+        ("ix_deliveries_held", ["agent", "fleet"], f"{waiting} AND held IS NOT NULL"),
+        ("ix_deliveries_carried", ["agent"], carried),
+        ("ix_deliveries_turn", ["turn"], carried),
+        ("ix_deliveries_taken", ["agent"], f"{unseen} AND turn IS NULL AND injected_at IS NOT NULL"),
+        ("ix_deliveries_session", ["session"], f"{unseen} AND session IS NOT NULL"),
+    ):
+        op.create_index(name, "deliveries", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
     op.create_index(
         "ix_turns_open",
         "turns",

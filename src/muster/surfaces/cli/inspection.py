@@ -5,14 +5,14 @@ import click
 from muster.surfaces.cli.answers import waiting_text
 from muster.surfaces.cli.fleets import fleets_text, newest
 from muster.surfaces.cli.journal import event_line
-from muster.surfaces.cli.mail import messages_text
 from muster.surfaces.cli.output import Json, json_option, show, whole
+from muster.surfaces.cli.proofs import decisions_text, messages_text
 from muster.surfaces.cli.text import age, clock, count, money, spent, table
 from muster.surfaces.client import Hub
 from muster.visible import visible
 
 LAST_LINES = 3
-MESSAGES = 50
+NEWEST = 50  # messages, votes
 RIGHT = frozenset({"RUNS", "TOKENS", "COST", "LAST"})
 
 
@@ -22,15 +22,18 @@ RIGHT = frozenset({"RUNS", "TOKENS", "COST", "LAST"})
 @click.option(
     "--receipts", "with_messages", is_flag=True, help="The last messages too: how far each got, its receipts."
 )
+@click.option("--decisions", "with_votes", is_flag=True, help="The last votes too: who approved, declined, is silent.")
 @click.option("--follow", "is_followed", is_flag=True, help="Go on with what happens, until the fleet is quiet.")
 @json_option
-def inspect(fleet_id: str | None, past: int, *, with_messages: bool, is_followed: bool, as_json: bool) -> None:
+def inspect(
+    fleet_id: str | None, past: int, *, with_messages: bool, with_votes: bool, is_followed: bool, as_json: bool
+) -> None:
     """Show who is at what in a fleet; without one, list the fleets.
 
-    --follow, --events and --receipts take the newest fleet where none is named.
+    --follow, --events, --receipts and --decisions take the newest fleet where none is named.
     """
     hub = Hub.find()
-    if fleet_id is None and not (is_followed or past or with_messages):
+    if fleet_id is None and not (is_followed or past or with_messages or with_votes):
         show(hub.ask("fleet.list"), as_json=as_json, text=fleets_text)
         return
     fleet_id = fleet_id or newest(hub)
@@ -40,7 +43,9 @@ def inspect(fleet_id: str | None, past: int, *, with_messages: bool, is_followed
         _wait_until_quiet(hub, fleet_id)
     state = _look(hub, fleet_id, past)
     if with_messages:
-        state["messages"] = hub.ask("message.list", fleet_id=fleet_id, limit=MESSAGES)["messages"][::-1]
+        state["messages"] = hub.ask("message.list", fleet_id=fleet_id, limit=NEWEST)["messages"][::-1]
+    if with_votes:
+        state["decisions"] = hub.ask("decision.list", fleet_id=fleet_id, limit=NEWEST)["decisions"][::-1]
     show(state, as_json=as_json, text=lambda state: _text(state, _waiting(hub, state)))
 
 
@@ -90,6 +95,12 @@ def words_of(event: Json) -> str | None:
             return f"asks for {visible(body['what'])} {visible(body['pattern'])}".rstrip()
         case "ask.answered":
             return f"has its answer: {body['answer']}"
+        case "message.sent":
+            return f"sends a message ({body['type']})"
+        case "delivery.held":
+            return f"has a message that is held back: {visible(body['reason'])}"
+        case "delivery.undeliverable":
+            return f"cannot be reached: {visible(body['reason'])}"
         case "agent.attached":
             return "joins"
         case "agent.paused":
@@ -119,6 +130,8 @@ def _text(state: Json, waiting: list[Json]) -> str:
     ]
     if "messages" in state:
         parts.append(messages_text(state["messages"]))
+    if "decisions" in state:
+        parts.append(decisions_text(state["decisions"]))
     if "events" in state:
         parts.append("\n".join(map(event_line, state["events"])))
     return "\n\n".join(part for part in parts if part)

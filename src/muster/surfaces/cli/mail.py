@@ -102,11 +102,6 @@ def names_beside(hub: Hub, me: Json, agent: str) -> dict[str, str]:
     return {each["agent_id"]: each["name"] for each in (one, *one["peers"])}
 
 
-def messages_text(messages: list[Json]) -> str:
-    """Each message in a few words; below it how far it got with each recipient, and who noted what on it."""
-    return "\n".join(map(_proof_text, messages)) or "No messages."
-
-
 def _own(hub: Hub, agent: str | None, fleet: str | None) -> str:
     me = hub.ask("actor.whoami")
     if agent is not None:
@@ -133,29 +128,3 @@ def _message_text(message: Json) -> str:
     head = f"{message['message_id']}  {message['type']} from {visible(message['from_name'])}{to_all}"
     lines = [f"  > {line}" for line in whole(message["payload"]).split("\n")]
     return "\n".join([f"{head}  {clock(message['sent_at'])}  {message['state']}{about}", *lines])
-
-
-def _proof_text(message: Json) -> str:
-    to = "all" if message["to"] == EVERYBODY else visible(message["recipients"][0]["name"])
-    named = {one["agent_id"]: one["name"] for one in message["recipients"]}
-    named |= {message["from_agent_id"]: message["from_name"], None: "operator"}
-    by = f" (by {visible(message['by'])})" if message["by"] == "operator" and message["from_agent_id"] else ""
-    head = f"{message['message_id']}  {clock(message['sent_at'])}  {message['type']}"
-    words = visible(" ".join(message["excerpt"].split()), limit=60)
-    lines = [f"{head}  {visible(message['from_name'])}{by} → {to}: {words}"]
-    lines += [f"    {visible(one['name']):16}  {_reached(one)}" for one in message["recipients"]]
-    lines += [_receipt_text(receipt, named) for receipt in message["receipts"]]
-    return "\n".join(lines)
-
-
-def _reached(recipient: Json) -> str:
-    why = recipient["why"] or recipient["held"]
-    return f"{recipient['state']}{': ' + visible(why) if why else ''}"
-
-
-def _receipt_text(receipt: Json, named: dict[str | None, str]) -> str:
-    """`by` is told where it is neither the agent itself nor the hub, which saw it."""
-    by = f" by {receipt['by']}" if receipt["by"] == "operator" and receipt["agent_id"] else ""
-    note_ = f": {visible(receipt['note'])}" if receipt["note"] else ""
-    whose = visible(named.get(receipt["agent_id"]) or str(receipt["agent_id"]))
-    return f"    {clock(receipt['at'])}  {whose}: {visible(receipt['action'])}{by}{note_}"

@@ -203,5 +203,21 @@ async def test_receipts_of_a_fleet_are_shown_with_names(shell: Shell, team: Team
     shell.gate.set()
 
 
-async def test_fleet_without_messages_says_so(shell: Shell, team: Team) -> None:
-    assert (await shell.muster("inspect", "--receipts")).out.endswith("No messages.\n")
+async def test_votes_of_a_fleet_are_shown_with_names(shell: Shell, team: Team) -> None:
+    wish = {"subject": f"ship {ESCAPES} it", "quorum": 1, "required_signoffs": [team.bob]}
+    opened = await shell.stage.call("decision.open", fleet_id=team.fleet, proposer=team.ada, voters=[team.bob], **wish)
+    said = await shell.muster("inspect", "--decisions")
+    assert harmless(said)
+    head, *rest = said.out.splitlines()[-3:]
+    assert head.startswith(f"{opened['message_id']}  ")
+    assert "  open  ada: ship " in head
+    assert head.endswith("  (0 of 1 approved, quorum 1)")
+    assert rest == ["    silent: bob", "    sign-off missing: bob"]
+
+    told = await shell.muster("inspect", team.fleet, "--decisions", "--json")
+    listed = await shell.stage.call("decision.list", fleet_id=team.fleet)
+    assert told.json["decisions"] == listed["decisions"]
+
+
+async def test_fleet_without_messages_and_votes_says_so(shell: Shell, team: Team) -> None:
+    assert (await shell.muster("inspect", "--receipts", "--decisions")).out.endswith("No messages.\n\nNo votes.\n")

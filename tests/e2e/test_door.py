@@ -93,6 +93,30 @@ async def test_toolkit_comes_with_the_next_turn_and_the_first_quiet_is_told_once
             assert {name for name in on.chats("scout")[0].tools if name in {*LEADS, "whoami", "muster"}} == {"whoami"}
 
 
+async def test_lead_hears_by_itself_that_its_message_did_not_arrive(tmp_path: Path) -> None:
+    says = SCENARIO.replace(
+        "- say: They are on their way.",
+        "- call:\n"
+        "          tool: send_message\n"
+        '          arguments: {to_agent_id: "${spawn_fleet.agent_ids[0]}", type: result, payload: Hi}\n'
+        "      - say: They are on their way.",
+    )
+    async with stage(tmp_path, says) as on:
+        await install_bridge(on)
+        async with own_opencode(on) as own:
+            session, fleet = await started(own, on)
+            (agent,) = (await on.call("fleet.status", fleet_id=fleet))["agents"]
+            (message,) = (await on.call("message.list", fleet_id=fleet))["messages"]
+            await on.call("agent.cancel", agent_id=agent["agent_id"], reason="never mind")
+            *_, one, other = await own.idle(session, answers=4)
+
+            assert on.rehearsal.failures == ()
+            (heard,) = [text for text in (one, other) if message["message_id"] in text]
+            why = "did not reach left: left was cancelled: never mind"
+            assert heard.startswith(f"Heard: [muster] Your message {message['message_id']} {why}")
+            await all_told(on, 3)
+
+
 async def test_lead_that_waited_for_its_fleet_is_told_nothing_more(tmp_path: Path) -> None:
     waits = SCENARIO.replace(
         "say: They are on their way.",

@@ -9,12 +9,12 @@ from types import ModuleType
 
 from muster.model.audit import Audit, Finding, Head, Severity
 from muster.store import statements
-from muster.store.audit import agreement, chain, messages, orders, orphans, standing
+from muster.store.audit import agreement, chain, decisions, messages, orders, orphans, standing
 from muster.store.audit.check import Bundle, Check
 from muster.store.records import TABLES, Reading
 from muster.store.schema import events
 
-MODULES: tuple[ModuleType, ...] = (orphans, standing, messages, orders, agreement)
+MODULES: tuple[ModuleType, ...] = (orphans, standing, messages, decisions, orders, agreement)
 CHECKS = tuple(value for module in MODULES for value in vars(module).values() if isinstance(value, Check))
 MOST = 100  # findings in an answer
 MOST_OF_A_CHECK = 10
@@ -23,7 +23,7 @@ MOST_OF_A_CHECK = 10
 def audit(reading: Reading, noted: Head | None) -> Audit:
     """Everything that is wrong. `noted` is a head of this journal that was kept elsewhere."""
     connection = reading.connection
-    bundles = [*_bundles(chain.walk(connection, noted)), *(check.look(connection, MOST_OF_A_CHECK) for check in CHECKS)]
+    bundles = [*_bundles(chain.walk(connection, noted)), *(check.look(reading, MOST_OF_A_CHECK) for check in CHECKS)]
     numbers = {severity: sum(one.number for one in bundles if one.severity is severity) for severity in Severity}
     shown = [
         finding for severity in Severity for one in bundles if one.severity is severity for finding in one.findings

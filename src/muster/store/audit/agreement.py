@@ -19,7 +19,21 @@ from muster.store.audit.words import (
     named_in,
     tellers_of,
 )
-from muster.store.schema import agents, asks, events, fleets, leads, messages, notices, receipts, runs, servers, turns
+from muster.store.schema import (
+    agents,
+    asks,
+    decisions,
+    events,
+    fleets,
+    leads,
+    messages,
+    notices,
+    receipts,
+    runs,
+    servers,
+    turns,
+    votes,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +48,11 @@ class Tale:
     by: str
     moment: str
     same: tuple[str, ...] = ()
+
+    @property
+    def is_alone(self) -> bool:
+        """No other event names the row so."""
+        return self.by not in ("fleet", "agent") and NAMED.get(self.by) is not self.table
 
 
 TALES = (
@@ -50,6 +69,9 @@ TALES = (
     Tale(table=notices, event="notice.written", by="notice", moment="created_at", same=("kind", "session")),
     Tale(table=notices, event="notice.ended", by="notice", moment="ended_at", same=("ending",)),
     Tale(table=messages, event="message.sent", by="message", moment="sent_at", same=("to", "type")),
+    Tale(table=decisions, event="decision.opened", by="message", moment="opened_at", same=("quorum",)),
+    Tale(table=decisions, event="decision.resolved", by="message", moment="resolved_at"),
+    Tale(table=votes, event="vote.cast", by="vote", moment="at", same=("number", "approve")),
     Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action",)),
 )
 
@@ -173,8 +195,9 @@ def event_without_row() -> Iterator[Drawn]:
         first = func.min(events.c.cursor).label("cursor")
         wrong = column.is_not(None) & column.not_in(select(table.c.id))
         yield select(first, column.label("named"), kind_of(table)).where(wrong).group_by(column)
-    for field, table in NAMED.items():
-        said = entries(*tellers_of(field), by=field)
+    named = [(tellers_of(field), field, table) for field, table in NAMED.items()]
+    for tellers, by, table in (*named, *(([tale.event], tale.by, tale.table) for tale in TALES if tale.is_alone)):
+        said = entries(*tellers, by=by)
         wrong = said.c.id.is_not(None) & said.c.id.not_in(select(table.c.id))
         yield select(said.c.cursor, said.c.id.label("named"), kind_of(table)).where(wrong)
 

@@ -9,11 +9,12 @@ is the check `run.without_agent`. The first column is the subject, the docstring
 Whoever adds one writes this function in a module that `CHECKS` collects (`__init__.py`), and a test that tampers so.
 
 SQLite does the looking, in the snapshot of one transaction: no table is held in memory, and the interpreter is free
-for others meanwhile.
+for others meanwhile. What no SELECT can say is `@counted`: a function that reads, and yields the facts of the sentence.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any  # SQLAlchemy's SELECT of any columns, and the values of rows
@@ -24,10 +25,14 @@ from sqlalchemy.exc import DBAPIError
 from muster.model.audit import Finding, Severity
 from muster.store import dialects
 from muster.store.columns import EPOCH, MICROSECOND, Moment
+from muster.store.records import Reading
 
 Drawn = Select[Any]
 Wrong = Drawn | Iterator[Drawn]
 """What is wrong: one SELECT, or several that are the same idea for several tables."""
+
+Facts = Mapping[str, object]
+"""Of one finding; the first is its subject."""
 
 UNREADABLE = (DBAPIError, sqlite3.Error, UnicodeError)
 SHOWN = 80  # letters of a value in a sentence
@@ -44,64 +49,96 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """A SELECT as text, drawn once: drawing takes longer than asking. `columns`: which are moments."""
+    """A SELECT as text, drawn once: drawing takes longer than asking."""
 
     text: str
     counting: str
-    columns: Mapping[str, bool]
+    columns: Sequence[str]
+    moments: Collection[str]
 
 
-@dataclass(frozen=True, eq=False)
-class Check:
-    draw: Callable[[], Wrong]
-    severity: Severity
+class Check(ABC):
+    """Named after its function, which says in its docstring what it found."""
 
-    @property
-    def name(self) -> str:
-        return self.draw.__name__.replace("_", ".", 1)
+    def __init__(self, function: Callable[..., object], severity: Severity) -> None:
+        self.name = function.__name__.replace("_", ".", 1)
+        self.severity = severity
+        self._says = " ".join((function.__doc__ or "").split())
 
-    @property
-    def says(self) -> str:
-        return " ".join((self.draw.__doc__ or "").split())
-
-    def look(self, connection: Connection, most: int) -> Bundle:
+    @abstractmethod
+    def look(self, reading: Reading, most: int) -> Bundle:
         """At most so many findings, and how many there are in all."""
-        findings: list[Finding] = []
-        number = 0
-        for question in self._questions:
-            try:
-                rows = dialects.execute(connection, question.text, (most + 1,)).fetchall()
-                number += len(rows) if len(rows) <= most else _only(connection, question.counting)
-            except UNREADABLE as error:
-                return Bundle(severity=Severity.ERROR, findings=[unable(self.name, error)], number=1)
-            findings += [self._finding(question.columns, row) for row in rows]
-        return Bundle(severity=self.severity, findings=findings[:most], number=number)
+
+    def finding(self, facts: Facts, moments: Collection[str] = ()) -> Finding:
+        shown = {name: _shown(value, is_moment=name in moments) for name, value in facts.items()}
+        subject = next(iter(shown.values()))
+        return Finding(severity=self.severity, check=self.name, subject=subject, detail=self._says.format_map(shown))
+
+
+class Sought(Check):
+    """SQLite finds what is wrong."""
+
+    def __init__(self, draw: Callable[[], Wrong], severity: Severity) -> None:
+        super().__init__(draw, severity)
+        self._draw = draw
 
     @property
     def texts(self) -> list[str]:
         """What SQLite is asked."""
         return [question.text for question in self._questions]
 
+    def look(self, reading: Reading, most: int) -> Bundle:
+        findings: list[Finding] = []
+        number = 0
+        for question in self._questions:
+            try:
+                rows = dialects.execute(reading.connection, question.text, (most + 1,)).fetchall()
+                number += len(rows) if len(rows) <= most else _only(reading.connection, question.counting)
+            except UNREADABLE as error:
+                return Bundle(severity=Severity.ERROR, findings=[unable(self.name, error)], number=1)
+            facts = [dict(zip(question.columns, row, strict=True)) for row in rows]
+            findings += [self.finding(one, question.moments) for one in facts]
+        return Bundle(severity=self.severity, findings=findings[:most], number=number)
+
     @cached_property
     def _questions(self) -> list[_Question]:
-        drawn = self.draw()
+        drawn = self._draw()
         return [_question(one) for one in ([drawn] if isinstance(drawn, Select) else drawn)]
 
-    def _finding(self, columns: Mapping[str, bool], row: Sequence[Any]) -> Finding:
-        told = zip(columns.items(), row, strict=True)
-        facts = {name: _shown(value, is_moment=is_moment) for (name, is_moment), value in told}
-        subject = next(iter(facts.values()))
-        return Finding(severity=self.severity, check=self.name, subject=subject, detail=self.says.format_map(facts))
+
+class Counted(Check):
+    """The rules of the model find it, one row after another."""
+
+    def __init__(self, count: Callable[[Reading], Iterator[Facts]], severity: Severity) -> None:
+        super().__init__(count, severity)
+        self._count = count
+
+    def look(self, reading: Reading, most: int) -> Bundle:
+        findings: list[Finding] = []
+        number = 0
+        try:
+            for facts in self._count(reading):
+                number += 1
+                if number <= most:
+                    findings.append(self.finding(facts))
+        except UNREADABLE as error:
+            return Bundle(severity=Severity.ERROR, findings=[unable(self.name, error)], number=1)
+        return Bundle(severity=self.severity, findings=findings, number=number)
 
 
-def error(draw: Callable[[], Wrong]) -> Check:
+def error(draw: Callable[[], Wrong]) -> Sought:
     """Declare what cannot come about through Muster."""
-    return Check(draw, Severity.ERROR)
+    return Sought(draw, Severity.ERROR)
 
 
-def warning(draw: Callable[[], Wrong]) -> Check:
+def warning(draw: Callable[[], Wrong]) -> Sought:
     """Declare what can, when something of the machine's is wrong."""
-    return Check(draw, Severity.WARNING)
+    return Sought(draw, Severity.WARNING)
+
+
+def counted(count: Callable[[Reading], Iterator[Facts]]) -> Counted:
+    """Declare what cannot come about, where it takes more than SQL to see that."""
+    return Counted(count, Severity.ERROR)
 
 
 def unable(check: str, error: Exception) -> Finding:
@@ -115,7 +152,8 @@ def _question(drawn: Drawn) -> _Question:
     return _Question(
         text=_text(drawn) + " LIMIT ?",
         counting=_text(select(func.count()).select_from(drawn.subquery())),
-        columns={str(column.key): isinstance(column.type, Moment) for column in drawn.selected_columns},
+        columns=[str(column.key) for column in drawn.selected_columns],
+        moments={str(column.key) for column in drawn.selected_columns if isinstance(column.type, Moment)},
     )
 
 

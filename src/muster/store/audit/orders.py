@@ -6,7 +6,19 @@ from sqlalchemy import func, literal, select
 
 from muster.store.audit.check import Drawn, Wrong, warning
 from muster.store.audit.words import kind_of
-from muster.store.schema import agents, asks, deliveries, events, fleets, messages, notices, receipts, runs, turns
+from muster.store.schema import (
+    agents,
+    asks,
+    decisions,
+    deliveries,
+    events,
+    fleets,
+    messages,
+    notices,
+    receipts,
+    runs,
+    turns,
+)
 
 MOMENTS = (
     (fleets, "created_at", "cancelled_at"),
@@ -17,6 +29,7 @@ MOMENTS = (
     (turns, "created_at", "ended_at"),
     (asks, "asked_at", "answered_at"),
     (notices, "created_at", "ended_at"),
+    (decisions, "opened_at", "resolved_at"),
     (deliveries, "sent_at", "injected_at"),
     (deliveries, "injected_at", "seen_at"),
     (deliveries, "injected_at", "settled_at"),

@@ -34,15 +34,18 @@ def named_in(field: str) -> Expression:
             return events.c[field]
         case "delivery":
             return cast(told("message").concat(":").concat(events.c.agent), Text)
+        case "vote":
+            whose = told("message").concat(":").concat(events.c.agent)
+            return cast(whose.concat(":").concat(told("number")), Text)
         case "receipt":
             whose = func.coalesce(events.c.agent, OPERATOR_NAME)
             return cast(told("message").concat(":").concat(whose).concat(":").concat(told("action")), Text)
     return cast(told(field), Text)
 
 
-def entries(*names: str, by: str, fields: Iterable[str] = ()) -> CTE:
+def entries(*names: str, by: str, fields: Iterable[str] = (), name: str = "said") -> CTE:
     """The journal's entries of these names: cursor, at, agent, event, fields of bodies, `id` of whom they concern."""
-    return _once(_entries(by, fields).where(events.c.name.in_(names)))
+    return _once(_entries(by, fields).where(events.c.name.in_(names)), name)
 
 
 def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> CTE:
@@ -51,9 +54,9 @@ def last_entries(*names: str, by: str, fields: Iterable[str] = ()) -> CTE:
     return _once(_entries(by, fields).where(events.c.cursor.in_(newest)))
 
 
-def _once(drawn: Select[Any]) -> CTE:
+def _once(drawn: Select[Any], name: str = "said") -> CTE:
     """Looked up once and indexed, where SQLite would read the journal anew for each row of a join."""
-    return drawn.cte("said").prefix_with("MATERIALIZED")
+    return drawn.cte(name).prefix_with("MATERIALIZED")
 
 
 def _entries(by: str, names: Iterable[str]) -> Select[Any]:

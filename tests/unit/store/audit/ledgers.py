@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from muster import engine
 from muster.commands import leads as lead_commands
 from muster.hosts.contract import TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
-from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.actor import OPERATOR, SYSTEM, Actor
 from muster.model.ask import OnAsk
 from muster.model.audit import Audit, Head
 from muster.store.audit import audit
@@ -39,6 +40,7 @@ async def _live(folder: Path) -> None:
         async with at_work(stage, on_ask=OnAsk.OPERATOR):
             await _work(stage)
             fleet = await _talk(stage)
+            await _decide(stage)
         await _leave_waiting(stage, fleet)
 
 
@@ -90,6 +92,29 @@ async def _talk(stage: Stage) -> dict[str, Any]:
         await stage.until("delivery.seen", message=told["message_id"], agent=agent.agent)
     await stage.settled(fleet["fleet_id"])
     return fleet
+
+
+async def _decide(stage: Stage) -> None:
+    """One proposal that is ratified after a change of mind, one that a cancellation rejects, one that stays open."""
+    fleet = await stage.spawn("a", "b", "c")
+    await stage.settled(fleet["fleet_id"])
+    one, two, three = (agent_actor(agent, fleet["fleet_id"]) for agent in fleet["agent_ids"])
+
+    async def vote(voter: Actor, proposal: str, approve: bool) -> None:
+        await stage.call("decision.cast", voter, message_id=proposal, approve=approve)
+
+    deadline = (stage.clock() + timedelta(days=1)).isoformat()
+    wish = {"subject": "ship it?", "quorum": 1, "deadline": deadline, "required_signoffs": [three.agent]}
+    ratified = (await stage.call("decision.open", one, **wish))["message_id"]
+    stage.clock.advance(seconds=5)
+    for voter, approve in ((two, False), (two, True), (three, True)):
+        await vote(voter, ratified, approve)
+    rejected = (await stage.call("decision.open", one, subject="stop?", quorum=2))["message_id"]
+    await vote(two, rejected, True)
+    await stage.call("agent.cancel", agent_id=three.agent)
+    open_ = await stage.call("decision.open", one, subject="go on?", quorum=1, voters=[one.agent, two.agent])
+    await vote(one, open_["message_id"], False)
+    await stage.settled(fleet["fleet_id"])
 
 
 async def _leave_waiting(stage: Stage, fleet: dict[str, Any]) -> None:

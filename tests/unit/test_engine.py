@@ -309,6 +309,9 @@ async def test_an_agent_may_only_look_at_its_own_fleet(stage):
     assert members == {
         "actor.whoami",
         "agent.brief",
+        "decision.cast",
+        "decision.open",
+        "decision.tally",
         "fleet.brief",
         "fleet.status",
         "hub.ping",

@@ -20,8 +20,11 @@ IMPURE = {
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}
 
-# The reconciler guard, the surface's last resort, main; and the writer, whose thread hands every error to its caller.
-CATCHES_ALL = {"muster.reconcilers.queue", "muster.surfaces.http", "muster.__main__", "muster.store.writer"}
+# The reconciler guard, the surface's last resort, main; and the store's threads, which hand every error to whoever waits.
+CATCHES_ALL = {
+    *("muster.reconcilers.queue", "muster.surfaces.http", "muster.__main__"),
+    *("muster.store.readers", "muster.store.writer"),
+}
 
 NO_IDEA = {
     "manager", "managers", "helper", "helpers", "util", "utils", "common", "misc", "service", "services",

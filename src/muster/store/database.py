@@ -3,59 +3,29 @@
 One writer, several readers; what a reader sees is one consistent snapshot.
 """
 
-import asyncio  # not anyio: its way to a thread and back costs both sides twice as much
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable, Unavailable
+from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable
 from muster.model.actor import SYSTEM, Actor
 from muster.model.event import Entry
 from muster.store import dialects, journal
 from muster.store.migrations import HEAD, KNOWN, upgrade
+from muster.store.readers import Readers
 from muster.store.records import Reading, Transaction
 from muster.store.writer import Writer
 
 T = TypeVar("T")
 READERS = 4
 READ_WHOLE_BYTES = 64 * 1024 * 1024  # what is read in a fraction of a second; a million messages take ten
-
-
-class Readers:
-    """Threads with a read-only connection each for as long as they look at something."""
-
-    def __init__(self, connections: "SimpleQueue[Connection]") -> None:
-        self._connections = connections
-        self._threads = ThreadPoolExecutor(connections.qsize(), thread_name_prefix="muster-reader")
-
-    async def run(self, look: Callable[[Connection], T]) -> T:
-        """One consistent snapshot. A caller that is cancelled meanwhile leaves the look to end by itself."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, look)
-
-    def close(self) -> None:
-        self._threads.shutdown()
-
-    def _look(self, look: Callable[[Connection], T]) -> T:
-        connection = self._connections.get()
-        try:
-            dialects.begin_reading(connection)
-            try:
-                return look(connection)
-            finally:
-                dialects.execute(connection, "ROLLBACK")
-        except DBAPIError as error:
-            raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
-        finally:
-            self._connections.put(connection)
 
 
 class Database:
@@ -113,9 +83,8 @@ def open_database(path: Path, clock: Callable[[], datetime]) -> Iterator[Databas
             connection = stack.enter_context(dialects.open_for_writing(path).connect())
             _migrate(connection)
             head = journal.head(connection)
-            connections: SimpleQueue[Connection] = SimpleQueue()
-            for _ in range(READERS):
-                connections.put(stack.enter_context(dialects.open_for_reading(path).connect()))
+            reading = dialects.open_for_reading(path)
+            connections = [stack.enter_context(reading.connect()) for _ in range(READERS)]
         except (DBAPIError, sqlite3.Error, OSError, UnicodeError) as error:
             raise _refusal(path, error) from error
         readers = Readers(connections)

@@ -133,6 +133,7 @@ WOKEN = [("done", "woken")]
 CASES: dict[str, tuple[Case, Ends]] = {
     "server.ready:started": (starting, GOOD),
     "run.start:opened": (working, GOOD),
+    "turn.begin:written": (working, GOOD),
     "turn.send:sent": (working, GOOD),
     "run.fail:seen": (working, GOOD),
     "run.finish:answered": (working, GOOD),

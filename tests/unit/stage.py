@@ -199,7 +199,7 @@ def rows(path: Path, table: str) -> list[dict[str, Any]]:
     """What stands in a table, in the order in which it was written."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY seq")]
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")]
 
 
 def contents(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """What happens at a ceiling: the work pauses there, and goes on when somebody says so."""
 
-from muster.commands.endings import end_open_turns, end_run, queue_again
+from muster.commands.endings import end_open_turns, end_run, open_turns, queue_again
 from muster.model.agent import Agent, Wanted
 from muster.model.budget import Budget, Means, Use
 from muster.model.fleet import Fleet
@@ -32,8 +32,11 @@ def why_not(tx: Transaction, agent: Agent) -> str | None:
 
 
 def pause_agent(tx: Transaction, agent: Agent, reason: str) -> None:
-    """A run that was only waiting ends here, its turn still open; one at work is cut by its reconciler."""
-    if agent.paused is not None or agent.wanted is Wanted.STOPPED:
+    """A run that was only waiting ends here, its turn still open; one at work is cut by its reconciler.
+
+    What is cut already ends as it was cut; whoever wakes the agent afterwards meets the ceiling then.
+    """
+    if agent.paused is not None or agent.wanted is Wanted.STOPPED or not open_turns(tx, agent.id):
         return
     paused, event = agent.pause(reason)
     tx.save(paused)
@@ -69,8 +72,8 @@ def raise_budgets(tx: Transaction, fleet: Fleet, more: Budget) -> None:
 
 
 def _follow(tx: Transaction, cut: Turn) -> None:
-    """Say next: to go on; or the turn itself with what it brings, where nothing of it was sent."""
-    is_new_to_it = cut.sends == 0
+    """Say next: to go on; or the turn itself with what it brings, where nothing of it can stand in the session."""
+    is_new_to_it = _is_new(tx, cut)
     following = Turn(
         id=TurnId(tx.new_id(Turn)),
         agent=cut.agent,
@@ -78,11 +81,19 @@ def _follow(tx: Transaction, cut: Turn) -> None:
         kind=cut.kind if is_new_to_it else TurnKind.CONTINUATION,
         preamble=cut.preamble if is_new_to_it else "",
         text=cut.text if is_new_to_it else GO_ON,
+        attempts=cut.attempts,
         created_at=tx.now,
     )
     tx.add(following)
     for delivery in inboxes.carried_by(tx, [cut.id]) if is_new_to_it else ():
         tx.save(delivery.carry(following.id))
+
+
+def _is_new(tx: Transaction, cut: Turn) -> bool:
+    """A task is better told twice than not at all; what others said is brought once."""
+    if cut.brings_messages:
+        return cut.begun_at is None
+    return cut.sends == 0 and not (cut.kind is TurnKind.REVIVAL and inboxes.any_read_back(tx, cut))
 
 
 def _used_up_by_fleet(tx: Transaction, id: FleetId) -> str | None:

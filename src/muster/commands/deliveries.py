@@ -1,12 +1,12 @@
 """Deliveries go their way: reports and wishes of the deliveries reconciler."""
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from contextlib import nullcontext
 
 from muster.commands.endings import noting_rest, open_turns, queue_again
 from muster.commands.proofs import give_up, note_return, note_seen
 from muster.model.actor import Actor
-from muster.model.agent import Agent, Wanted, why_gone
+from muster.model.agent import Agent, Wanted, why_gone, why_unread
 from muster.model.delivery import BATCH, Arrival, Delivery, first_batch
 from muster.model.event import TurnComposed
 from muster.model.fleet import Fleet
@@ -27,16 +27,23 @@ HELD = "{who} woke each other {limit} times by messages. `muster resume {fleet}`
 
 @command(by=System)
 def compose(tx: Transaction, actor: Actor, agent: AgentId, wakefulness: Wakefulness) -> None:
-    """Write the prompt that brings an agent what waits for it: all of it when it is idle, else what is urgent."""
+    """Write the prompt that brings an agent what waits for it: all of it when it is idle, else what is urgent.
+
+    A run whose turns were cut is ending: nothing is brought into it any more. What it left unread is settled first.
+    """
     row = tx.get(Agent, agent)
     run = tx.get(Run, row.run)
     if row.wanted is Wanted.STOPPED or row.paused is not None:
         return
     if run.state is RunState.ENDED:
+        if why_unread(row, run) and inboxes.any_underway(tx, [agent]):
+            return
         with noting_rest(tx, row.fleet):
             _wake(tx, row, run, wakefulness)
-    elif run.state is RunState.WORKING and all(turn.sent_in == run.id for turn in open_turns(tx, agent)):
-        _interject(tx, row)
+    elif run.state is RunState.WORKING:
+        turns = open_turns(tx, agent)
+        if turns and all(turn.sent_in == run.id for turn in turns):
+            _interject(tx, row)
 
 
 @command(by=System)
@@ -46,43 +53,41 @@ def prove(tx: Transaction, actor: Actor, agent: AgentId, arrivals: Mapping[str, 
     `arrivals`: what was read in its conversation, by turn, call or delivery; what is not in it could not be read.
     """
     row = tx.get(Agent, agent)
-    gone = why_gone(row, tx.get(Run, row.run))
-    for delivery in inboxes.underway(tx, agent):
-        _settle(tx, delivery, arrivals.get(delivery.mark), gone)
-    if gone:
-        with noting_rest(tx, row.fleet):
+    run = tx.get(Run, row.run)
+    with noting_rest(tx, row.fleet) if run.state is RunState.ENDED else nullcontext():
+        for delivery in inboxes.underway(tx, agent):
+            _settle(tx, delivery, arrivals.get(delivery.mark), row, run)
+        if (gone := why_gone(row, run)) is not None:
             for delivery in inboxes.all_waiting(tx, agent):
                 give_up(tx, delivery, gone)
 
 
-def _settle(tx: Transaction, delivery: Delivery, arrival: Arrival | None, gone: str | None) -> None:
+def _settle(tx: Transaction, delivery: Delivery, arrival: Arrival | None, agent: Agent, run: Run) -> None:
     if arrival is Arrival.SEEN:
         note_seen(tx, delivery)
-    elif gone:
-        give_up(tx, delivery, gone)
+    elif delivery.turn is None and arrival is Arrival.ABSENT:
+        note_return(tx, delivery)
+    elif (why := why_unread(agent, run)) is not None:
+        give_up(tx, delivery, why)
     elif delivery.turn is not None:
-        _settle_carried(tx, delivery, tx.get(Turn, delivery.turn), arrival)
-    elif arrival is Arrival.ABSENT:
+        _settle_carried(tx, delivery, tx.get(Turn, delivery.turn), arrival, run)
+
+
+def _settle_carried(tx: Transaction, delivery: Delivery, turn: Turn, arrival: Arrival | None, run: Run) -> None:
+    """What is absent may still arrive for as long as the turn is open, or the run that sent it goes on."""
+    if turn.ending is Ending.ANSWERED:
+        note_seen(tx, delivery)
+    elif arrival is Arrival.STANDS and delivery.injected_at is None:
+        stands, event = delivery.inject(tx.now)
+        tx.save(stands)
+        tx.record(event)
+    elif arrival is Arrival.ABSENT and turn.begun_at and turn.ending and not _may_send(run, turn):
         note_return(tx, delivery)
 
 
-def _settle_carried(tx: Transaction, delivery: Delivery, turn: Turn, arrival: Arrival | None) -> None:
-    match turn.ending:
-        case None | Ending.PAUSED:
-            if arrival is Arrival.STANDS and delivery.injected_at is None:
-                stands, event = delivery.inject(tx.now)
-                tx.save(stands)
-                tx.record(event)
-            elif arrival is Arrival.ABSENT and turn.ending is Ending.PAUSED and turn.sends:
-                note_return(tx, delivery)
-        case Ending.ANSWERED:
-            note_seen(tx, delivery)
-        case Ending.WITHDRAWN:
-            note_return(tx, delivery)
-        case Ending.FAILED | Ending.TIMED_OUT | Ending.CANCELLED:
-            give_up(tx, delivery, f"the turn that brought it {turn.ending}: {turn.error or 'no reason was given'}")
-        case _:
-            assert_never(turn.ending)
+def _may_send(run: Run, turn: Turn) -> bool:
+    """`run` is the newest of the turn's agent."""
+    return run.state is not RunState.ENDED and turn.sent_in in (None, run.id)
 
 
 def _wake(tx: Transaction, agent: Agent, run: Run, wakefulness: Wakefulness) -> None:

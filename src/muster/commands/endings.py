@@ -8,6 +8,7 @@ from muster.commands.notices import announce
 from muster.commands.proofs import give_up, note_return, note_seen
 from muster.model.agent import Agent, Wanted, why_gone
 from muster.model.ask import OPEN, Ask
+from muster.model.delivery import DeliveryState
 from muster.model.event import FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId, RunId
@@ -96,12 +97,12 @@ def queue_again(tx: Transaction, run: Run, agent: Agent, pause: timedelta = time
 
 
 def open_turns(tx: Transaction, agent: AgentId) -> list[Turn]:
-    """Oldest first. Those that were sent come before those that were not."""
+    """Oldest first. Those whose sending has begun come before the others."""
     return tx.select(Turn, agent=agent, ending=None)
 
 
 def end_open_turns(tx: Transaction, agent: AgentId, ending: Ending, error: str | None, output: str = "") -> None:
-    """End what the agent works on with what was said. Messages that were on their way, and not sent, wait again."""
+    """End what the agent works on with what was said. Messages that were to be sent, and were not, wait again."""
     withdraw_unsent(tx, agent)
     end_turns(tx, open_turns(tx, agent), ending, error, output)
 
@@ -109,21 +110,23 @@ def end_open_turns(tx: Transaction, agent: AgentId, ending: Ending, error: str |
 def end_turns(tx: Transaction, turns: Sequence[Turn], ending: Ending, error: str | None, output: str = "") -> None:
     """End turns that one answer, or one failure, ended. What was said stands with the newest of them.
 
-    An answer proves that what they brought was read.
+    An answer proves that what they brought was read, and all that was read back from the conversation before it.
     """
     for turn in turns:
         ended, event = turn.end(ending, tx.now, error=error)
         tx.save(ended.keep_output(output) if turn is turns[-1] else ended)
         tx.record(event)
     if ending is Ending.ANSWERED:
-        for delivery in inboxes.carried_by(tx, [turn.id for turn in turns]):
-            note_seen(tx, delivery)
+        answered = {turn.id for turn in turns}
+        for delivery in inboxes.carried(tx, turns[-1].agent):
+            if delivery.turn in answered or delivery.state is DeliveryState.INJECTED:
+                note_seen(tx, delivery)
 
 
 def withdraw_unsent(tx: Transaction, agent: AgentId) -> None:
-    """Take back the prompts that only bring messages and were not sent, where the agent works on something else."""
+    """Take back the prompts that only bring messages and stand nowhere yet, where the agent works on something else."""
     turns = open_turns(tx, agent)
-    unsent = [turn for turn in turns if turn.brings_messages and not turn.sends]
+    unsent = [turn for turn in turns if turn.brings_messages and turn.begun_at is None]
     for turn in unsent if len(unsent) < len(turns) else ():
         withdrawn, event = turn.end(Ending.WITHDRAWN, tx.now)
         tx.save(withdrawn)

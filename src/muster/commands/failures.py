@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from muster.commands.endings import end_run, end_turns, open_turns, queue_again, withdraw_unsent
+from muster.commands.proofs import note_loss
 from muster.model.agent import Agent
 from muster.model.delivery import Delivery, first_batch
 from muster.model.ids import AgentId, TurnId
@@ -58,18 +59,17 @@ def said_before(tx: Transaction, agent: AgentId) -> str:
 def revive(tx: Transaction, agent: Agent) -> None:
     """Its session is lost, and with it all that was said there: begin anew, with the task and what is unacknowledged.
 
-    Where the task itself is all that was ever sent, it is simply sent again.
+    Where that is all it was told, it is simply told again; what it took itself meanwhile waits again.
     """
     withdraw_unsent(tx, agent.id)
     turns = open_turns(tx, agent.id)
     if [turn.kind for turn in turns] in ([TurnKind.FIRST], [TurnKind.REVIVAL]):
+        _tell_again(tx, agent, turns[0])
         return
     end_turns(tx, turns, Ending.FAILED, "Its session was lost.")
     (first,) = tx.select(Turn, agent=agent.id, limit=1)
     answered = tx.select(Turn, agent=agent.id, ending=Ending.ANSWERED, newest_first=True, limit=1)
-    unacknowledged = inboxes.unacknowledged(tx, agent.id)
-    for delivery in unacknowledged:
-        tx.save(delivery.forget())
+    unacknowledged = [note_loss(tx, delivery) for delivery in inboxes.unacknowledged(tx, agent.id)]
     chosen = first_batch(unacknowledged)
     mail = _digest(tx, chosen, more=len(unacknowledged) - len(chosen)) if chosen else ""
     turn = _say(
@@ -82,6 +82,14 @@ def revive(tx: Transaction, agent: Agent) -> None:
     )
     for delivery in chosen:
         tx.save(delivery.carry(turn.id))
+
+
+def _tell_again(tx: Transaction, agent: Agent, turn: Turn) -> None:
+    """What the turn brings it brings once more; what else the agent had then waits."""
+    for delivery in inboxes.unacknowledged(tx, agent.id):
+        lost = note_loss(tx, delivery)
+        if delivery.turn == turn.id:
+            tx.save(lost.carry(turn.id))
 
 
 def _digest(tx: Transaction, deliveries: Sequence[Delivery], *, more: int) -> str:

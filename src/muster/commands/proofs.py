@@ -27,6 +27,15 @@ def note_return(tx: Transaction, delivery: Delivery) -> None:
     tx.record(event)
 
 
+def note_loss(tx: Transaction, delivery: Delivery) -> Delivery:
+    """The conversation that had it is lost. Returns it as it waits again."""
+    back, event = delivery.forget()
+    tx.save(back)
+    if not delivery.waits:
+        tx.record(event)
+    return back
+
+
 def give_up(tx: Transaction, delivery: Delivery, why: str) -> None:
     """It cannot be delivered any more, and its sender hears of it."""
     lost, event = delivery.give_up(why, tx.now)

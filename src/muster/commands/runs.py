@@ -167,8 +167,11 @@ def _answer_after_all(tx: Transaction, run: Run, agent: Agent, turn: Turn, outpu
     resumed, event = agent.resume()
     tx.save(resumed)
     tx.record(event)
-    tx.save(turn.answer_after_all().keep_output(output))
-    for delivery in inboxes.carried_by(tx, [turn.id]):
+    paused = tx.select(Turn, agent=agent.id, ending=Ending.PAUSED, sent_in=run.id)
+    for one in paused:
+        answered = one.answer_after_all()
+        tx.save(answered.keep_output(output) if one.id == turn.id else answered)
+    for delivery in inboxes.carried_by(tx, [one.id for one in paused]):
         note_seen(tx, delivery)
     end_run(tx, run, Outcome.DONE, None, output)
 

@@ -176,6 +176,18 @@ def why_gone(agent: Agent, run: Run) -> str | None:
     return None
 
 
+def why_unread(agent: Agent, run: Run) -> str | None:
+    """Why an agent reads nothing more of what was brought to it, where that is so; `run` is its newest.
+
+    What only waits is another matter: that may wake it.
+    """
+    if run.state is not RunState.ENDED or run.outcome in (Outcome.DONE, Outcome.INTERRUPTED):
+        return why_gone(agent, run) if run.state is RunState.ENDED else None
+    return (
+        why_gone(agent, run) or f"the run of {agent.name} that had it {run.outcome}: {run.error or 'nobody said why'}"
+    )
+
+
 _ENDED = {
     Outcome.DONE: AgentStatus.DONE,
     Outcome.FAILED: AgentStatus.FAILED,

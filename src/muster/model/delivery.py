@@ -144,9 +144,10 @@ class Delivery:
         back = replace(self, state=DeliveryState.QUEUED, turn=None, call=None, injected_at=None)
         return back, DeliveryReturned(fleet=self.fleet, agent=self.agent, message=self.message)
 
-    def forget(self) -> "Delivery":
+    def forget(self) -> "tuple[Delivery, DeliveryReturned]":
         """The conversation that had it is lost: it waits again."""
-        return replace(self, state=DeliveryState.QUEUED, turn=None, call=None, injected_at=None, seen_at=None)
+        back = replace(self, state=DeliveryState.QUEUED, turn=None, call=None, injected_at=None, seen_at=None)
+        return back, DeliveryReturned(fleet=self.fleet, agent=self.agent, message=self.message)
 
     def hold(self, why: str) -> "tuple[Delivery, DeliveryHeld]":
         """It wakes nobody until the operator lets it through."""

@@ -40,7 +40,8 @@ class Turn:
     """Written before anything is sent; `preamble` and `text` never change. No `ending`: it is open.
 
     A turn with an ending is never sent again. `sends` counts how often the host was asked to see to it,
-    `sent_at` is the last time, in the run `sent_in`. `attempts` counts the runs that failed it so far.
+    `sent_at` is the last time, in the run `sent_in`. `begun_at`: from then on it may stand in the session, whether a
+    sending was reported or not. `attempts` counts the runs that failed it so far.
     """
 
     id: TurnId
@@ -56,6 +57,7 @@ class Turn:
     sent_in: RunId | None = None
     attempts: int = 0
     created_at: datetime
+    begun_at: datetime | None = None
     sent_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -63,6 +65,10 @@ class Turn:
     def brings_messages(self) -> bool:
         """And nothing else: where it was never sent, nothing is lost with it."""
         return self.kind is TurnKind.DIGEST
+
+    def begin(self, now: datetime) -> "Turn":
+        self._require_open()
+        return replace(self, begun_at=now)
 
     def send(self, run: RunId, now: datetime) -> "tuple[Turn, TurnSent]":
         self._require_open()

@@ -163,6 +163,9 @@ class RunsReconciler(Reconciler):
                 return await self._fail(work, sight.error or "The host reported an error.", _again(sight), sight)
 
     async def _send(self, work: Work, turn: Turn, connection: Connection) -> float:
+        if turn.begun_at is None:
+            await self.engine.execute(turn_commands.begin, SYSTEM, turn=turn.id)
+            checkpoint("turn.begin:written")
         await connection.send(turn_wish(work, turn))
         checkpoint("turn.send:sent")
         await self.engine.execute(turn_commands.send, SYSTEM, turn=turn.id, run=work.run.id)

@@ -14,6 +14,7 @@ from muster.model.actor import Actor
 from muster.model.delivery import Delivery, DeliveryState
 from muster.model.ids import AgentId, FleetId, MessageId, SessionId, TurnId
 from muster.model.message import Message, MessageType
+from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.store.statements import SET, Above
 
@@ -113,7 +114,26 @@ def count_waiting(tx: Reading, agent: AgentId) -> int:
 
 def underway(tx: Reading, agent: AgentId) -> list[Delivery]:
     """What a prompt carries, or the agent took, and nobody has seen read yet."""
-    return tx.select(Delivery, agent=agent, **CARRIED) + tx.select(Delivery, agent=agent, **TAKEN)
+    return carried(tx, agent) + tx.select(Delivery, agent=agent, **TAKEN)
+
+
+def carried(tx: Reading, agent: AgentId) -> list[Delivery]:
+    """What prompts carry and nobody has seen read yet."""
+    return tx.select(Delivery, agent=agent, **CARRIED)
+
+
+def any_underway(tx: Reading, agents: Sequence[AgentId]) -> bool:
+    own = list(agents)
+    return tx.any(Delivery, agent=own, **CARRIED) or tx.any(Delivery, agent=own, **TAKEN)
+
+
+def any_read_back(tx: Reading, turn: Turn) -> bool:
+    """Whether something that the prompt brings was found in the conversation."""
+    return tx.any(Delivery, agent=turn.agent, turn=turn.id, injected_at=SET)
+
+
+def any_unseen(tx: Reading, agents: Sequence[AgentId]) -> bool:
+    return tx.any(Delivery, agent=list(agents), **WAITING) or any_underway(tx, agents)
 
 
 def carried_by(tx: Reading, turns: Sequence[TurnId]) -> list[Delivery]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from muster.errors import Broken
-from muster.model.agent import ACTIVE, Agent, AgentStatus, Wanted, agent_status
+from muster.model.agent import ACTIVE, Agent, AgentStatus, Wanted, agent_status, why_gone, why_unread
 from muster.model.fleet import Fleet, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId
 from muster.model.run import Run, RunState
@@ -42,8 +42,18 @@ def status_of(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> Flee
         return fleet_status(fleet, statuses)
     awake = [member.agent.id for member in members if member.can_be_woken]
     return fleet_status(
-        fleet, statuses, expected=inboxes.will_wake(tx, awake), held=inboxes.reason_of_hold(tx, awake) is not None
+        fleet,
+        statuses,
+        expected=inboxes.will_wake(tx, awake) or _will_be_told(tx, members),
+        held=inboxes.reason_of_hold(tx, awake) is not None,
     )
+
+
+def _will_be_told(tx: Reading, members: Sequence[FleetMember]) -> bool:
+    """Whether a sender is about to hear that somebody did not get its message."""
+    gone = [member.agent.id for member in members if why_gone(member.agent, member.run)]
+    unread = [member.agent.id for member in members if why_unread(member.agent, member.run)]
+    return bool(gone and inboxes.any_unseen(tx, gone)) or bool(unread and inboxes.any_underway(tx, unread))
 
 
 def standing_of(tx: Reading, fleet: FleetId) -> FleetStatus:

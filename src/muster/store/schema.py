@@ -160,6 +160,7 @@ turns = Table(
     Column("sent_in", Utf8),
     Column("attempts", Integer, nullable=False),
     Column("created_at", Moment, nullable=False),
+    Column("begun_at", Moment),
     Column("sent_at", Moment),
     Column("ended_at", Moment),
     _partial("ix_turns_open", "agent", where="ending IS NULL"),

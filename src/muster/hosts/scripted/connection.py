@@ -42,6 +42,9 @@ class ScriptedConnection:
             raise HostRefused(host=HOST, why=f"there is no persona {wish.persona} in {wish.directory}")
         if asked := session.ask(wish):
             self._server.work(session, asked)
+        if self._server.loses_answer:
+            self._server.loses_answer = False
+            raise HostAway(host=HOST, server=self._server.id, why="it took the prompt, and its answer was lost")
 
     async def look(self, wish: TurnWish) -> Sight:
         return (await self._session(wish.session)).sight(wish.id)

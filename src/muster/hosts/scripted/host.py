@@ -14,7 +14,7 @@ from muster.errors import Broken
 from muster.hosts.contract import ReplyWish, ServerProcess, ServerWish, Traces, TurnWish
 from muster.hosts.scripted.connection import ScriptedConnection
 from muster.hosts.scripted.server import Server
-from muster.hosts.scripted.sessions import Play
+from muster.hosts.scripted.sessions import Heard, Play, Session
 from muster.model.ask import AskKind, HostAsk, Question
 from muster.model.delivery import Arrival
 from muster.model.facts import Persona
@@ -108,16 +108,32 @@ class ScriptedHost:
         """End a server as `kill -9` would: nobody is told, and open turns stay without an answer."""
         self._slot(server).die()
 
+    def hear(self, wish: TurnWish, call: str, text: str) -> None:
+        """What a play calls when a tool call of its turn was answered: the answer stands in the conversation."""
+        for session in self.sessions:
+            if session.id == wish.session:
+                session.heard[call] = Heard(turn=wish.id, text=text)
+
     def place(self, session: SessionId, call: str, arrival: Arrival) -> None:
         """Let a tool call of a session have got so far."""
         for server in self._servers.values():
             if session in server.sessions:
                 server.sessions[session].calls[call] = arrival
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Every conversation that is not lost."""
+        return tuple(session for server in self._servers.values() for session in server.sessions.values())
+
     def lose_sessions(self) -> None:
         """Let every conversation be gone, as with the database that held it."""
         for server in self._servers.values():
+            server.die()
             server.sessions.clear()
+
+    def lose_answer(self, server: ServerId) -> None:
+        """Let the next prompt for a server arrive, and the answer to its sender be lost."""
+        self._slot(server).loses_answer = True
 
     def leave(self, run: RunId) -> None:
         """Let a run have left something behind, until that is ended."""

@@ -37,6 +37,7 @@ class Server:
     tasks: TaskGroup
     process: ServerProcess | None = None
     silent: bool = False
+    loses_answer: bool = False
     memory_mib: int = 0
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     listeners: list[MemoryObjectSendStream[Hint]] = field(default_factory=list)

@@ -63,6 +63,14 @@ class Asked:
         return Standing.FAILED if self.reply.error else Standing.ANSWERED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The answer of a tool call, and the turn in which it was made."""
+
+    turn: TurnId
+    text: str
+
+
 @dataclass(slots=True)
 class Session:
     """A conversation, with its turns in the order in which they came."""
@@ -72,6 +80,7 @@ class Session:
     turns: dict[TurnId, Asked] = field(default_factory=dict)
     spent: Spent = NOTHING
     calls: dict[str, Arrival] = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
 
     def ask(self, wish: TurnWish) -> Asked | None:
         """The turn, if it is to be worked on now; None where it is answered or in work."""
@@ -115,6 +124,8 @@ class Session:
         return Arrival.SEEN if answered else Arrival.STANDS
 
     def call_arrival(self, call: str) -> Arrival:
+        if call in self.heard:
+            return self.arrival(self.heard[call].turn)
         at_work = any(asked.work is not None for asked in self.turns.values())
         return self.calls.get(call, Arrival.PENDING if at_work else Arrival.ABSENT)
 

@@ -27,8 +27,16 @@ from muster.views.deliveries import Round
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0  # how often a conversation is read when no hint comes
-MOVING = frozenset({"turn.sent", "turn.ended", "run.started", "run.ended", "agent.cancelled", "agent.resumed"})
-"""What may have moved an agent's deliveries, beside a message to it and a step of its own."""
+MOVING = frozenset(
+    [
+        *("turn.sent", "turn.ended", "run.started", "run.ended"),
+        *("agent.cancelled", "agent.resumed", "delivery.returned", "delivery.released"),
+    ]
+)
+"""What may have moved an agent's deliveries, beside a message to it and a step of its own.
+
+What was read of them moves nothing further.
+"""
 
 
 class DeliveriesReconciler(Reconciler):
@@ -49,8 +57,7 @@ class DeliveriesReconciler(Reconciler):
         return {*able, *await super().moved(entries)}
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        is_about_agent = entry.name in MOVING or entry.name.startswith("delivery.")
-        return [entry.agent] if is_about_agent and entry.agent is not None else []
+        return [entry.agent] if entry.name in MOVING and entry.agent is not None else []
 
     async def reconcile(self, key: str) -> float | None:
         agent = AgentId(key)
@@ -68,11 +75,11 @@ class DeliveriesReconciler(Reconciler):
         await self.engine.execute(delivery_commands.prove, SYSTEM, agent=round_.agent.id, arrivals=arrivals)
 
     async def _arrivals(self, round_: Round) -> Mapping[str, Arrival]:
-        """Nothing, where the conversation cannot be read now."""
+        """Nothing, where the conversation cannot be read now, or has not been given anything yet."""
         server, session = round_.server, round_.agent.session
-        if server is None or session is None or server.state is not ServerState.READY or not round_.underway:
+        underway = [one for one in round_.underway if one.turn not in round_.unsent]
+        if server is None or session is None or server.state is not ServerState.READY or not underway:
             return {}
-        underway = round_.underway
         wish = ArrivalsWish(
             session=session,
             directory=round_.agent.directory,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from muster.model.actor import Actor
 from muster.model.agent import Agent, why_gone
 from muster.model.delivery import Delivery
-from muster.model.ids import AgentId
+from muster.model.ids import AgentId, TurnId
 from muster.model.run import Run, RunState
 from muster.model.server import Server
+from muster.model.turn import Turn
 from muster.store import inboxes
 from muster.store.records import Reading
 from muster.verbs import System, view
@@ -16,7 +17,7 @@ from muster.verbs import System, view
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """An agent with what is underway to it. `server`: where its session is.
+    """An agent with what is underway to it. `server`: where its session is. `unsent`: prompts nobody has sent so far.
 
     `is_due`: something waits that it can have now. `is_gone`: nothing will reach it any more, and something should.
     """
@@ -25,6 +26,7 @@ class Round:
     run: Run
     server: Server | None
     underway: list[Delivery]
+    unsent: frozenset[TurnId]
     is_due: bool
     is_gone: bool
 
@@ -39,6 +41,7 @@ def round_(tx: Reading, actor: Actor, agent: AgentId) -> Round:
         run=run,
         server=None if row.server is None else tx.get(Server, row.server),
         underway=inboxes.underway(tx, agent),
+        unsent=frozenset(turn.id for turn in tx.select(Turn, agent=agent, ending=None) if not turn.sends),
         is_due=_is_due(tx, row, run),
         is_gone=why_gone(row, run) is not None and inboxes.count_waiting(tx, agent) > 0,
     )

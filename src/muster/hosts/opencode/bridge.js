@@ -43,6 +43,7 @@ class HubAway extends Error {
 }
 
 const lines = new Map() // by session; what an agent's says never changes
+const parents = new Map() // of sessions, which never change
 let awaySince = 0 // when the hub was first found away; 0 while it answers
 let starting
 let watching = false
@@ -171,10 +172,20 @@ async function memberLine(options, session) {
   return line
 }
 
+// The session that a sub-agent works for, null where it is none: asked once.
+async function parentOf(client, session) {
+  if (!parents.has(session)) {
+    const told = (await client.session.get({ path: { id: session } }).catch(() => undefined))?.data
+    if (!told) return null
+    parents.set(session, told.parentID ?? null)
+  }
+  return parents.get(session)
+}
+
 // The session that a sub-agent works for in the end; its own where it is none.
 async function root(client, session) {
   for (let depth = 0; depth < 8; depth++) {
-    const parent = (await client.session.get({ path: { id: session } }).catch(() => undefined))?.data?.parentID
+    const parent = await parentOf(client, session)
     if (!parent) break
     session = parent
   }

@@ -1,13 +1,14 @@
 """HTTP to one host server: authentication, bounds, and the one place where foreign errors become ours."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any  # Any: what OpenCode answers is JSON, which has no finite type
 from urllib.parse import quote
 
+import anyio
 import httpx2
 
-from muster.errors import HostAway, HostFailed, SessionLost
+from muster.errors import HostAway, HostFailed, MusterError, SessionLost
 
 USER = "opencode"
 HEALTH = "/global/health"
@@ -93,6 +94,22 @@ class Client:
 
     def _away(self, exc: Exception) -> HostAway:
         return HostAway(host="opencode", server=self._server, why=str(exc) or type(exc).__name__)
+
+
+async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """What several calls answer, made beside each other. Raises what the first of them raised that failed."""
+    answers: list[Any] = [None] * len(calls)
+
+    async def make(index: int, call: Callable[[], Awaitable[Any]]) -> None:
+        answers[index] = await call()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for index, call in enumerate(calls):
+                tasks.start_soon(make, index, call)
+    except* MusterError as group:
+        raise group.exceptions[0] from None
+    return answers
 
 
 def _http(port: int, password: str, seconds: float) -> httpx2.AsyncClient:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 from urllib.parse import unquote
 
@@ -21,7 +22,7 @@ from muster.hosts.contract import (
     TurnWish,
 )
 from muster.hosts.opencode import arrivals, translate
-from muster.hosts.opencode.client import Client, healthy_version
+from muster.hosts.opencode.client import Client, healthy_version, together
 from muster.hosts.opencode.tally import DEPTH, Tally
 from muster.hosts.opencode.translate import Reading
 from muster.model.ask import HostAsk
@@ -227,14 +228,16 @@ class OpenCodeConnection:
     async def _read(self, wish: TurnWish) -> Reading:
         """The status comes first: read after the messages it could be idle while the last answer was not seen yet."""
         own = f"/session/{wish.session}"
+        ask = partial(self._client.get, directory=wish.directory, session=wish.session)
         statuses = await self._client.get("/session/status", wish.directory)
-        newest = await self._client.get(f"{own}/message", wish.directory, session=wish.session, limit=NEWEST_MESSAGES)
-        session = await self._client.get(own, wish.directory, session=wish.session)
+        newest, session, children = await together(
+            partial(ask, f"{own}/message", limit=NEWEST_MESSAGES), partial(ask, own), partial(ask, f"{own}/children")
+        )
         return Reading(
             status=statuses.get(wish.session),
             question=await self._question(wish, newest),
             newest=newest,
-            spent=await self._tally.of(session, newest, wish.directory),
+            spent=await self._tally.of(session, newest, children, wish.directory),
         )
 
     async def _question(self, wish: TurnWish, newest: list[Any]) -> Any | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any  # Any: OpenCode's JSON, which has no finite type
 
 from muster.hosts.opencode.client import Client
-from muster.model.spent import NOTHING, Spent
+from muster.model.spent import Spent
 
 Json = Mapping[str, Any]
 DEPTH = 8  # of sub-agents below an agent
@@ -28,16 +28,11 @@ class Tally:
     client: Client
     _counted: dict[str, Counted] = field(default_factory=dict)
 
-    async def of(self, session: Json, newest: Sequence[Json], directory: str) -> Spent:
-        """`newest`: the session's newest messages, oldest of them first."""
-        steps = await self._steps(session["id"], newest, directory)
-        return totals(session, steps) + await self._of_children(session["id"], directory, DEPTH)
-
-    async def _of_children(self, session: str, directory: str, depth: int) -> Spent:
-        spent = NOTHING
-        if depth:
-            for child in await self.client.get(f"/session/{session}/children", directory, session=session):
-                spent += await self._of_child(child, depth)
+    async def of(self, session: Json, newest: Sequence[Json], children: Sequence[Json], directory: str) -> Spent:
+        """`newest`: the session's newest messages, oldest of them first. `children`: its sub-agents' sessions."""
+        spent = totals(session, await self._steps(session["id"], newest, directory))
+        for child in children:
+            spent += await self._of_child(child, DEPTH)
         return spent
 
     async def _of_child(self, child: Json, depth: int) -> Spent:
@@ -48,7 +43,14 @@ class Tally:
             self._counted[child["id"]] = Counted(last="", steps=steps, moved=moved)
         else:
             steps = known.steps
-        return totals(child, steps) + await self._of_children(child["id"], directory, depth - 1)
+        spent = totals(child, steps)
+        for grandchild in await self._children(child["id"], directory) if depth > 1 else ():
+            spent += await self._of_child(grandchild, depth - 1)
+        return spent
+
+    async def _children(self, session: str, directory: str) -> Sequence[Json]:
+        found: Sequence[Json] = await self.client.get(f"/session/{session}/children", directory, session=session)
+        return found
 
     async def _steps(self, session: str, newest: Sequence[Json], directory: str) -> int:
         known = self._counted.get(session)

@@ -20,7 +20,7 @@ IMPURE = {
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}
 
-# The reconciler guard, the surface's last resort, main; and the store's threads, which hand every error to whoever waits.
+# The reconciler guard, the surface's last resort, main; and the store's threads, which hand every error to who waits.
 CATCHES_ALL = {
     *("muster.reconcilers.queue", "muster.surfaces.http", "muster.__main__"),
     *("muster.store.readers", "muster.store.writer"),

@@ -20,6 +20,7 @@ import anyio.to_thread
 import psutil
 import pytest
 
+from muster.ledger import audit_file
 from muster.rehearsal import Kind, Rehearsal, Request, opencode_config, parse_scenario
 from muster.rehearsal.home import throwaway_home
 from muster.surfaces.client import Hub
@@ -164,7 +165,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path, scenario: str, *, serve: bool = True, **settings: object) -> AsyncIterator[Stage]:
-    """A stage with a scenario; whatever it started is gone afterwards."""
+    """A stage with a scenario; whatever it started is gone afterwards, and its ledger is sound, whatever was killed."""
     async with Rehearsal.serve(parse_scenario(scenario)) as rehearsal:
         env = environment(folder, opencode_config(rehearsal.url))
         set_up = Stage(folder=folder, project=repository(folder / "project"), env=env, rehearsal=rehearsal)
@@ -176,6 +177,13 @@ async def stage(folder: Path, scenario: str, *, serve: bool = True, **settings: 
             with anyio.CancelScope(shield=True):
                 await set_up.end_hub()
             _end_all(set_up.processes())
+        require_sound(set_up.home / "muster.db")
+
+
+def require_sound(ledger: Path) -> None:
+    if ledger.exists():
+        found = audit_file(ledger, None)
+        assert not found["findings"], found["findings"]
 
 
 def environment(folder: Path, config: dict[str, Any]) -> dict[str, str]:

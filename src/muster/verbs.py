@@ -94,11 +94,6 @@ class Verb(Generic[P, R]):
     def description(self) -> str:
         return inspect.getdoc(self.function) or ""
 
-    @property
-    def waits(self) -> bool:
-        """It may take its time: for an effect, or for what it is to find."""
-        return self.settles is not None or self.awaits is not None
-
     def is_answered_at_once(self, given: Mapping[str, Any]) -> bool:
         """Whether it does not wait, by these arguments, which nobody has checked yet."""
         if self.settles is not None or self.awaits is None:

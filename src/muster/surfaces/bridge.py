@@ -69,7 +69,7 @@ class BridgeDoor:
             if message.request_id is not None and tool.verb.changes:
                 arguments = arguments | {"request_id": message.request_id}
             asking = answered(self.engine, tool.verb.name, actor, json.dumps(arguments), patience=PATIENCE_SECONDS)
-            answer = await heard(request, asking) if tool.verb.waits else await asking
+            answer = await heard(request, asking) if tool.verb.awaits else await asking
         except MusterError as error:
             return JSONResponse({"output": json.dumps(error.to_json()), "title": message.tool, "error": True})
         output = json.dumps(answer, ensure_ascii=False)

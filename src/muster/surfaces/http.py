@@ -112,7 +112,7 @@ async def answered(engine: Engine, verb: str, actor: Actor, raw: str | bytes, *,
 
 
 async def heard(request: Request, asking: Awaitable[Json]) -> Json:
-    """What is asked, for as long as whoever asked is there: a wait whose answer nobody hears must not take anything.
+    """What waits before it is done, for as long as whoever asked is there: nobody would have what it then takes.
 
     Raises Unavailable where the caller went away.
     """
@@ -170,7 +170,7 @@ class _Verbs:
         request = Request(scope, receive)
         verb = self._engine.catalog[request.path_params["verb"]]
         asking = answered(self._engine, verb.name, caller(request), await body(request))
-        await JSONResponse(await heard(request, asking) if verb.waits else await asking)(scope, receive, send)
+        await JSONResponse(await heard(request, asking) if verb.awaits else await asking)(scope, receive, send)
 
 
 class _Description:

@@ -102,3 +102,30 @@ async def test_muster_typed_in_an_agents_shell_is_that_agent_and_what_it_got_the
         assert (message["from_agent_id"], message["by"]) == (ada["agent_id"], f"agent:{ada['agent_id']}")
         await on.journal("delivery.seen", message=message["message_id"])
         assert len(on.chats("bob")) == 2
+
+
+async def test_long_messages_that_an_agent_asks_for_stand_whole_and_once_in_its_conversation(tmp_path: Path) -> None:
+    scenario = """
+    agents:
+      - name: bob
+        steps:
+          - {call: {tool: bash, arguments: {command: "sleep 4", description: nap}}}
+          - {call: {tool: get_inbox, arguments: {}}}
+          - {say: "done"}
+        then: {say: "later"}
+    """
+    async with stage(tmp_path, scenario) as on:
+        fleet = await on.spawn({"role": "bob", "prompt": "Work."})
+        with anyio.fail_after(30):
+            while not on.running("sleep"):
+                await anyio.sleep(0.05)
+        (agent,) = (await on.call("fleet.status", fleet_id=fleet))["agents"]
+        sizes = {"a": 30_000, "b": 60_000, "c": 30_000}
+        for letter, size in sizes.items():
+            await on.call("message.send", to_agent_id=agent["agent_id"], type="result", payload=letter * size)
+        await on.wait(fleet)
+
+        told = (await on.call("inbox.read", agent_id=agent["agent_id"]))["messages"]
+        assert [message["state"] for message in told] == ["seen"] * 3
+        newest = "\n".join(message.text for message in on.chats()[-1].messages)
+        assert {letter: newest.count(letter * size) for letter, size in sizes.items()} == dict.fromkeys(sizes, 1)

@@ -232,11 +232,13 @@ def _rows(connection: sqlite3.Connection, table: str) -> Rows:
 
 
 def _repeat(connection: sqlite3.Connection, first: Mapping[str, Rows]) -> None:
+    """At some other time, by which ids begin."""
     renamed: dict[str, str] = {}
+    time = _letters()[:2]
 
     def new(found: re.Match[str]) -> str:
         old = found[0]
-        return renamed.get(old) or renamed.setdefault(old, old[:4] + _letters())
+        return renamed.get(old) or renamed.setdefault(old, old[:4] + time + _letters()[2:])
 
     for table, template in first.items():
         rows: Iterator[Sequence[Any]] = (_renamed(row, template.marked, new) for row in template.rows)

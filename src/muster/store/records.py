@@ -30,6 +30,7 @@ from muster.model.server import Server
 from muster.model.turn import Turn
 from muster.model.wakeup import Wakeup
 from muster.store import journal, requests, schema, statements
+from muster.store.columns import microseconds
 
 Record = (
     Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice | Message | Delivery | Receipt | Decision | Vote | Wakeup
@@ -65,6 +66,8 @@ PREFIXES: Mapping[type, str] = {
     Wakeup: "wak",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
+LETTERS = ALPHABET.encode() * 8  # the one that each byte stands for
+SLOT = 600_000_000  # microseconds; there are as many slots as pairs of letters, a week of them
 
 
 class Reading:
@@ -164,8 +167,10 @@ class Transaction(Reading):
     """A reading that may change things; all of its changes become durable together, or none does."""
 
     def new_id(self, kind: type[R]) -> str:
-        letters = [ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(12)]  # 32 of them: all alike likely
-        return f"{PREFIXES[kind]}_{''.join(letters)}"
+        """Those made at about the same time begin alike: side by side in an index, however large that has become."""
+        slot = microseconds(self.now) // SLOT % len(ALPHABET) ** 2
+        letters = bytes(divmod(slot, len(ALPHABET))) + secrets.token_bytes(10)  # 32 of them: all alike likely
+        return f"{PREFIXES[kind]}_{letters.translate(LETTERS).decode()}"
 
     def add(self, record: Record) -> None:
         statements.insert(self._connection, TABLES[type(record)], _values(record))

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -94,7 +95,7 @@ def begin_reading(connection: Connection) -> None:
     execute(connection, "BEGIN")
 
 
-def execute(connection: Connection, text: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+def execute(connection: Connection, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
     """By the driver itself: SQLAlchemy's result takes five times as long as the statement. Raises DBAPIError."""
     try:
         return _raw(connection).cursor().execute(text, values)

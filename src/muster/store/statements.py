@@ -6,7 +6,7 @@ Above this module: records, journal and requests, which know what they look for.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final  # Any: values of columns, and SQLAlchemy's statements
@@ -19,6 +19,7 @@ from muster.store import dialects
 Where = Mapping[str, object]
 Shape = tuple[tuple[str, str, int], ...]
 Converter = Callable[[Any], Any]
+Converters = tuple[tuple[int, Converter], ...]  # each with the place of its value
 WHICH = "which_id"
 NONE_OF_THEM: Final[ColumnElement[bool]] = literal_column("1 = 0")  # with false() SQLAlchemy drops the other marks
 ONE: Final[ColumnElement[int]] = literal_column("1")
@@ -47,23 +48,21 @@ class But:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Text with marks; `names` says whose value each mark takes, `binders` how the value is stored."""
+    """Text with marks; `names` says whose value each mark takes, `binders` how some of the values are stored."""
 
     text: str
     names: tuple[str, ...]
-    binders: tuple[Converter | None, ...]
+    binders: Converters
 
-    def run(self, connection: Connection, values: Sequence[object]) -> sqlite3.Cursor:
-        bound = zip(self.binders, values, strict=True)
-        stored = tuple([value if bind is None else bind(value) for bind, value in bound])
-        return dialects.execute(connection, self.text, stored)
+    def run(self, connection: Connection, values: Iterable[object]) -> sqlite3.Cursor:
+        return dialects.execute(connection, self.text, _converted(values, self.binders))
 
     def followed_by_words(self, words: str) -> "Statement":
         return Statement(text=self.text + words, names=self.names, binders=self.binders)
 
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
-        return Statement(text=self.text + clause, names=(*self.names, clause), binders=(*self.binders, None))
+        return Statement(text=self.text + clause, names=(*self.names, clause), binders=self.binders)
 
 
 def rows(
@@ -77,7 +76,7 @@ def rows(
     statement = _drawn_select(table, shape, newest_first=newest_first, limited=limit is not None)
     found = statement.run(connection, values if limit is None else [*values, limit]).fetchall()
     readers = _readers(table)
-    return [[value if read is None else read(value) for read, value in zip(readers, row, strict=True)] for row in found]
+    return [_converted(row, readers) for row in found]
 
 
 def count(connection: Connection, table: Table, where: Where) -> int:
@@ -123,7 +122,7 @@ def newest(connection: Connection, table: Table, column: str) -> Any:
 
 def insert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
     statement = _drawn_insert(table, tuple(values))
-    statement.run(connection, [values[name] for name in statement.names])
+    statement.run(connection, map(values.__getitem__, statement.names))
 
 
 def update(connection: Connection, table: Table, id: str, values: Mapping[str, object]) -> int:
@@ -138,9 +137,22 @@ def delete(connection: Connection, table: Table, where: Where) -> None:
 
 
 @lru_cache
-def _readers(table: Table) -> tuple[Converter | None, ...]:
-    """What makes of each column's stored value the one that was given."""
-    return tuple(column.type.result_processor(dialects.DIALECT, None) for column in table.columns)
+def _readers(table: Table) -> Converters:
+    """What makes of a column's stored value the one that was given."""
+    return _some(column.type.result_processor(dialects.DIALECT, None) for column in table.columns)
+
+
+def _some(converters: Iterable[Converter | None]) -> Converters:
+    """Most values are stored as they are given."""
+    return tuple((place, convert) for place, convert in enumerate(converters) if convert is not None)
+
+
+def _converted(values: Iterable[Any], converters: Converters) -> list[Any]:
+    changed = list(values)
+    for place, convert in converters:
+        if changed[place] is not None:
+            changed[place] = convert(changed[place])
+    return changed
 
 
 def _read(where: Where) -> tuple[Shape, list[object]]:
@@ -253,5 +265,5 @@ def _compiled(drawn: Any, names: tuple[str, ...] | None = None) -> Statement:
     return Statement(
         text=str(compiled),
         names=places,
-        binders=tuple(compiled.binds[name].type.bind_processor(dialects.DIALECT) for name in places),
+        binders=_some(compiled.binds[name].type.bind_processor(dialects.DIALECT) for name in places),
     )

@@ -162,9 +162,9 @@ def reason_of_hold(tx: Reading, agents: Sequence[AgentId]) -> str | None:
 
 def agents_waiting(tx: Reading) -> list[AgentId]:
     """Those for whom something waits."""
-    return tx.distinct(Delivery, "agent", **WAITING)
+    return tx.each(Delivery, "agent", **WAITING)
 
 
 def agents_underway(tx: Reading) -> list[AgentId]:
     """Those to whom a prompt carries something, or who took it, and nobody has seen it read yet."""
-    return [*tx.distinct(Delivery, "agent", **CARRIED), *tx.distinct(Delivery, "agent", **TAKEN)]
+    return [*tx.each(Delivery, "agent", **CARRIED), *tx.each(Delivery, "agent", **TAKEN)]

@@ -125,6 +125,10 @@ class Reading:
         """The different values of a field, in no order."""
         return statements.distinct(self._connection, TABLES[kind], column, where)
 
+    def each(self, kind: type[R], column: str, /, **where: object) -> list[Any]:
+        """The different values of a text by which an index is ordered: quick, however many rows have each."""
+        return statements.each(self._connection, TABLES[kind], column, where)
+
     def following(self, kind: type[R], /, *, after: int, limit: int, **where: object) -> list[tuple[int, R]]:
         """Oldest first, each with its cursor."""
         return self._rows(kind, where | {"seq": statements.Above(after)}, limit=limit, newest_first=False)

@@ -368,6 +368,7 @@ def upgrade() -> None:
     unseen = "settled_at IS NULL AND seen_at IS NULL"
     waiting = f"{unseen} AND turn IS NULL AND injected_at IS NULL"
     carried = f"{unseen} AND turn IS NOT NULL"
+    # Of indexes that would do equally well SQLite takes the one that was made last: the narrower, the later.
     for name, columns, where in (
         ("ix_deliveries_inbox", ["agent"], "settled_at IS NULL"),
         ("ix_deliveries_waiting", ["agent"], waiting),

@@ -174,6 +174,7 @@ def _say(tx: Transaction, crew: Crew, agent: AgentId, chance: random.Random) -> 
             to=to,
             type=chance.choice([*MessageType]),
             payload=" ".join(chance.choices(WORDS, k=40)),
+            by=tx.actor.label,
         )
         sent = post(tx, letter, [to])
         answer = json.dumps({"message_id": sent.id, "recipients": [to]})
@@ -196,7 +197,7 @@ async def _get(database: Database, crew: Crew, agent: AgentId, chance: random.Ra
 
 def _bring(tx: Transaction, fleet: FleetId, agent: AgentId, deliveries: Sequence[Delivery]) -> None:
     messages = tx.select(Message, id=[one.message for one in deliveries])
-    text = digest(messages, more=0, at_work=False)
+    text = digest(messages, proposals=(), more=0, at_work=False)
     turn = _turn(tx, agent, fleet, TurnKind.DIGEST, text, Ending.ANSWERED)
     tx.add(turn)
     told = tuple(message.id for message in messages)

@@ -70,4 +70,4 @@ def _beside(messages: int) -> int:
         )
         for number in range(messages)
     ]
-    return len(digest(said, more=0, at_work=False).encode()) - messages * len(PAYLOAD.encode())
+    return len(digest(said, proposals=(), more=0, at_work=False).encode()) - messages * len(PAYLOAD.encode())

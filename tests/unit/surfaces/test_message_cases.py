@@ -248,7 +248,8 @@ async def test_batch_of_a_thousand_is_written_in_order_at_one_moment(post):
     told = await post.use(None, "send_messages", messages=[wish | {"from_agent_id": one} for wish in wishes])
 
     assert [result["recipients"] for result in told["results"]] == [[two]] * 1000
-    (head, *_), inbox = rows(post.stage.path, "messages"), await post.use(two, "get_inbox", limit=1000)
+    (head, *_) = rows(post.stage.path, "messages")
+    inbox = await post.use(None, "get_inbox", agent_id=two, limit=1000)
     assert [message["payload"] for message in inbox["messages"]] == [wish["payload"] for wish in wishes]
     assert [message["message_id"] for message in inbox["messages"]] == [one["message_id"] for one in told["results"]]
     assert {message["sent_at"] for message in rows(post.stage.path, "messages")} == {head["sent_at"]}

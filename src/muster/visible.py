@@ -17,6 +17,11 @@ def visible(text: str, limit: int | None = 200, *, keep: str = "") -> str:
     return shown if limit is None or len(text) <= limit else f"{shown}…"
 
 
+def in_quotes(text: str, limit: int = 200) -> str:
+    """One line in quotation marks, which it cannot end."""
+    return '"' + visible(text, limit).replace('"', "'") + '"'
+
+
 def _is_hidden(letter: str, keep: str) -> bool:
     return unicodedata.category(letter) in HIDDEN and letter not in keep
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from muster.model.decision import Decision, Tally
 from muster.model.ids import AgentId
-from muster.visible import visible
+from muster.visible import in_quotes
 
 NAMED = 20
 
@@ -12,7 +12,7 @@ NAMED = 20
 def outcome(decision: Decision, tally: Tally, names: Mapping[AgentId, str]) -> str:
     """How it came out, and who said what."""
     head = (
-        f'Your proposal {decision.id} "{visible(decision.subject, 80)}" is {tally.status}: {tally.approval_weight} of '
+        f"Your proposal {decision.id} {in_quotes(decision.subject, 80)} is {tally.status}: {tally.approval_weight} of "
         f"{tally.total_weight} approved, the quorum is {tally.quorum}."
     )
     unsigned = [voter for voter in tally.required_signoffs if voter not in tally.approved]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import MessageId
-from muster.visible import visible
+from muster.visible import in_quotes, visible
 
 AGENTS_NAMED = 20
 QUOTED = 160  # letters of each output
@@ -59,4 +59,4 @@ def _line(word: Word) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{visible(" ".join(text[: 2 * QUOTED].split()), QUOTED)}"'
+    return in_quotes(" ".join(text[: 2 * QUOTED].split()), QUOTED)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from muster.model.agent import Agent
 from muster.model.fleet import Fleet
-from muster.visible import visible
+from muster.visible import in_quotes
 
 PEERS_NAMED = 20
 
@@ -17,7 +17,7 @@ MAIL = (
 def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent]) -> str:
     """`peers` are the others in the fleet at this moment."""
     lines = [
-        f"[muster] You are {agent.name} ({agent.id}), role {_quoted(agent.role)}, in fleet {_quoted(fleet.name)} "
+        f"[muster] You are {agent.name} ({agent.id}), role {in_quotes(agent.role)}, in fleet {in_quotes(fleet.name)} "
         f"({fleet.id}).",
         _peers(peers),
         "Your tools whoami, fleet_status and collect_results show you, your fleet and its results so far.",
@@ -33,10 +33,6 @@ def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent]) -> str:
 def _peers(peers: Sequence[Agent]) -> str:
     if not peers:
         return "You work alone."
-    named = ", ".join(f"{peer.name} ({_quoted(peer.role)})" for peer in peers[:PEERS_NAMED])
+    named = ", ".join(f"{peer.name} ({in_quotes(peer.role)})" for peer in peers[:PEERS_NAMED])
     rest = len(peers) - PEERS_NAMED
     return f"Peers: {named}{f' and {rest} more' if rest > 0 else ''}."
-
-
-def _quoted(text: str) -> str:
-    return f'"{visible(text)}"'

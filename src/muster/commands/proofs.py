@@ -52,7 +52,7 @@ def write_receipt(
     tx: Transaction, message: Message, agent: AgentId | None, action: str, note: str | None = None, *, by: Actor
 ) -> Receipt:
     """Repeated, the first stands."""
-    id = receipt_id(message.id, agent, action)
+    id = receipt_id(message.id, agent, action, by.label)
     if (first := tx.find(Receipt, id=id)) is not None:
         return first
     receipt = Receipt(

@@ -8,7 +8,7 @@ from muster.commands.proofs import write_receipt
 from muster.errors import BadValue, Denied
 from muster.model.actor import Actor
 from muster.model.ids import AgentId, MessageId
-from muster.model.receipt import RESERVED, ReceiptRow
+from muster.model.receipt import ReceiptRow, is_reserved
 from muster.store.inboxes import message_for
 from muster.store.records import Transaction
 from muster.verbs import Member, command
@@ -37,7 +37,7 @@ def write(
     repeated, the first stands.
     """
     actor.require_agent(agent_id)
-    if RESERVED.fullmatch(action):
+    if is_reserved(action):
         raise BadValue(
             field="action", expected="a word of your own (ack_message acknowledges, cast_vote votes)", got=action
         )

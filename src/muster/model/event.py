@@ -254,8 +254,11 @@ class DeliveryUndeliverable(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptWritten(Event):
+    """`by`: the label of who wrote it; what the hub proves may come of what somebody else did."""
+
     message: MessageId
     action: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

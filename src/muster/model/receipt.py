@@ -1,6 +1,7 @@
 """A receipt: the proof of one step that a message took, or what one of its parties noted on it."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +11,16 @@ from muster.model.ids import AgentId, FleetId, MessageId, ReceiptId
 ACK = "ack"
 SEEN = "seen"
 UNDELIVERABLE = "undeliverable"
+PROVEN = (SEEN, UNDELIVERABLE)
+HUB = "system"
+SAID = "~"  # no letter of an id
 RESERVED = re.compile(r"ack|vote-.*|r-decline.*", re.DOTALL)
 """Words that prove something, so that nobody writes them by hand: `ack_message` and `cast_vote` do."""
+ALIKE = str.maketrans(
+    "\u0430\u03b1\u0441\u03f2\u043a\u03ba\u0475\u03bd\u043e\u03bf\u0442\u03c4\u0435\u03b5\u0501\u04cf\u0456\u03b9\u2212",
+    "aacckkvvootteedlii-",
+)
+"""Letters of other scripts, and a sign, that look like those of these words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +43,7 @@ class Receipt:
         return ReceiptRow(agent_id=self.agent, action=self.action, at=self.at, by=self.by, note=self.note)
 
     def write(self) -> ReceiptWritten:
-        return ReceiptWritten(fleet=self.fleet, agent=self.agent, message=self.message, action=self.action)
+        return ReceiptWritten(fleet=self.fleet, agent=self.agent, message=self.message, action=self.action, by=self.by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,21 @@ class ReceiptRow:
     note: str | None
 
 
-def receipt_id(message: MessageId, agent: AgentId | None, action: str) -> ReceiptId:
-    """Ids hold no colon, so only the action may: no two receipts have the same."""
-    return ReceiptId(f"{message}:{agent or 'operator'}:{action}")
+def is_reserved(action: str) -> bool:
+    """Also where it only reads so: in capitals, in letters that look alike, with what is not seen between them."""
+    plain = unicodedata.normalize("NFKD", action).casefold()
+    return RESERVED.fullmatch("".join(map(_plain, plain)).translate(ALIKE)) is not None
+
+
+def _plain(letter: str) -> str:
+    category = unicodedata.category(letter)
+    return "-" if category == "Pd" else "" if category[0] in "MZC" else letter
+
+
+def receipt_id(message: MessageId, agent: AgentId | None, action: str, by: str) -> ReceiptId:
+    """Ids hold no colon, so only the action may: no two receipts have the same.
+
+    What somebody says in a word of the hub's takes not the place of what the hub proves.
+    """
+    said = SAID if action in PROVEN and by != HUB else ""
+    return ReceiptId(f"{message}:{agent or 'operator'}{said}:{action}")

@@ -72,7 +72,7 @@ TALES = (
     Tale(table=decisions, event="decision.opened", by="message", moment="opened_at", same=("quorum",)),
     Tale(table=decisions, event="decision.resolved", by="message", moment="resolved_at"),
     Tale(table=votes, event="vote.cast", by="vote", moment="at", same=("number", "approve")),
-    Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action",)),
+    Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action", "by")),
 )
 
 

@@ -2,13 +2,26 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import Integer, LargeBinary, TableValuedAlias, Text, and_, cast, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    Integer,
+    LargeBinary,
+    TableValuedAlias,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from muster.model.delivery import DeliveryState
 from muster.model.message import EVERYBODY, MUSTER_NAME, OPERATOR_NAME, URGENT
 from muster.model.receipt import ACK, SEEN, UNDELIVERABLE
 from muster.store.audit.check import Drawn, Wrong, error
-from muster.store.audit.words import Expression, absent, entries, kind_of, last_entries
+from muster.store.audit.words import Expression, absent, entries, kind_of, last_entries, receipt_id
 from muster.store.schema import agents, deliveries, fleets, messages, receipts, turns, wakeups
 
 
@@ -247,8 +260,7 @@ def receipt_of_a_stranger() -> Wrong:
 def receipt_misnamed() -> Wrong:
     """Receipt {id} is that of {agent} for "{action}" on message {message}, which has another id."""
     columns = (receipts.c.id, receipts.c.agent, receipts.c.action, receipts.c.message)
-    whose = func.coalesce(receipts.c.agent, OPERATOR_NAME)
-    key = receipts.c.message.concat(":").concat(whose).concat(":").concat(receipts.c.action)
+    key = receipt_id(receipts.c.message, receipts.c.agent, receipts.c.action, receipts.c.by)
     return select(*columns).where(receipts.c.id != key)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.sql import ColumnElement
 
 from muster.model.event import Event, event_name
 from muster.model.message import OPERATOR_NAME
+from muster.model.receipt import HUB, PROVEN, SAID
 from muster.store.schema import events
 
 Expression = ColumnElement[Any]
@@ -38,9 +39,14 @@ def named_in(field: str) -> Expression:
             whose = told("message").concat(":").concat(events.c.agent)
             return cast(whose.concat(":").concat(told("number")), Text)
         case "receipt":
-            whose = func.coalesce(events.c.agent, OPERATOR_NAME)
-            return cast(told("message").concat(":").concat(whose).concat(":").concat(told("action")), Text)
+            return cast(receipt_id(told("message"), events.c.agent, told("action"), told("by")), Text)
     return cast(told(field), Text)
+
+
+def receipt_id(message: Expression, agent: Expression, action: Expression, by: Expression) -> Expression:
+    """As `model/receipt.py` makes it."""
+    said = case((action.in_(PROVEN) & (by != HUB), SAID), else_="")
+    return message.concat(":").concat(func.coalesce(agent, OPERATOR_NAME)).concat(said).concat(":").concat(action)
 
 
 def entries(*names: str, by: str, fields: Iterable[str] = (), name: str = "said") -> CTE:

@@ -2,7 +2,7 @@
 
 from typing import Any  # tool arguments are JSON
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from muster.errors import MalformedJson
@@ -21,7 +21,7 @@ class Message(BaseModel):
     tool: str = ""
     arguments: dict[str, Any] = {}
     request_id: str | None = None
-    message: str = ""
+    message: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")  # it becomes part of a path
     call: str = ""
     kind: str = ""
     notice: NoticeId = NoticeId("")

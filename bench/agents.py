@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import psutil
 
 from bench.calls import HELD
 from e2e.stage import OPENCODE, Stage, repository, stage
+from muster.rehearsal import Outcome, Request
 
 MEBIBYTE = 1024 * 1024
 WITHIN_SECONDS = 180
@@ -40,9 +41,11 @@ class Start:
     first: float
     last: float
     memory: float
+    lost: int = 0
 
     def __str__(self) -> str:
-        return f"{self.first:.1f} to {self.last:.1f} s, {self.memory:,.0f} MiB"
+        lost = f" ({self.lost} of them ended before, by themselves)" if self.lost else ""
+        return f"{self.first:.1f} to {self.last:.1f} s, {self.memory:,.0f} MiB{lost}"
 
 
 async def measure(agents: int, way: Way, *, apart: bool) -> Start:
@@ -73,12 +76,12 @@ async def _run_alone(on: Stage, projects: Sequence[Path], agents: int) -> Start:
     began = time.monotonic()
     running = [_run(on, projects[number % len(projects)], number) for number in range(agents)]
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, on, running)
-            await on.rehearsal.held("gate", agents, within=WITHIN_SECONDS)
-            tasks.cancel_scope.cancel()
+        with anyio.fail_after(WITHIN_SECONDS):
+            while len(_held(on)) < len(alive := [one for one in running if one.poll() is None]):
+                await anyio.sleep(LOOK_SECONDS)
         ours = [one for process in running for one in _family(process)]
-        return _start(on, ours, Way.ALONE, agents, began, apart=len(projects) > 1)
+        start = _start(on, ours, Way.ALONE, agents, began, apart=len(projects) > 1)
+        return replace(start, lost=agents - len(alive))
     finally:
         for process in running:
             for one in _family(process):
@@ -105,12 +108,8 @@ def _run(on: Stage, place: Path, number: int) -> subprocess.Popen[bytes]:
         )
 
 
-async def _watch(on: Stage, running: Sequence[subprocess.Popen[bytes]]) -> None:
-    """All of them wait for the model in the end: one that is gone would be waited for in vain."""
-    while True:
-        for number, process in enumerate(running):
-            assert process.poll() is None, f"`opencode run` {number} ended: {_log(on, number).read_text()}"
-        await anyio.sleep(LOOK_SECONDS)
+def _held(on: Stage) -> list[Request]:
+    return [request for request in on.chats() if request.outcome is Outcome.HELD]
 
 
 def _log(on: Stage, number: int) -> Path:

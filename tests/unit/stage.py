@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -113,6 +114,16 @@ class Stage:
 USUAL_TERMS = Terms()
 
 
+@cache
+def blank() -> bytes:
+    """A database in which nothing has happened: made once, for the migrations take most of a small test's time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "muster.db"
+        with open_database(path, Clock()):
+            pass
+        return path.read_bytes()
+
+
 @asynccontextmanager
 async def hub(
     folder: Path, host: Host, clock: Clock, *verbs: ModuleType, terms: Terms = USUAL_TERMS
@@ -127,6 +138,8 @@ async def hub(
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
     premises = Premises(home=folder, url=URL, database=folder / "muster.db", started_at=clock(), opencode="")
     found = readers(host, connections, lambda _: terms, premises)
+    if not (folder / "muster.db").exists():
+        (folder / "muster.db").write_bytes(blank())
     with open_database(folder / "muster.db", clock) as database:
         yield Stage(
             path=folder / "muster.db",

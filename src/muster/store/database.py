@@ -44,8 +44,9 @@ class Database:
         A caller that is cancelled meanwhile leaves the job to finish: it may have been committed.
         """
 
-        def job(connection: Connection) -> T:
-            return work(Transaction(connection, actor, self._clock(), facts))
+        def job(connection: Connection) -> tuple[T, list[journal.Fact]]:
+            tx = Transaction(connection, actor, self._clock(), facts)
+            return work(tx), tx.told
 
         return await self._writer.submit(job)
 

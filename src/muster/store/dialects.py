@@ -103,6 +103,14 @@ def execute(connection: Connection, text: str, values: Sequence[object] = ()) ->
         raise DBAPIError(text, None, error) from error
 
 
+def execute_all(connection: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
+    """The same, once for each row. Raises DBAPIError."""
+    try:
+        _raw(connection).cursor().executemany(text, rows)
+    except sqlite3.Error as error:
+        raise DBAPIError(text, None, error) from error
+
+
 def in_transaction(connection: Connection) -> bool:
     """False when SQLite has rolled back by itself, as it does when the disk is full."""
     return _raw(connection).in_transaction

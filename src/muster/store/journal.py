@@ -5,7 +5,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import takewhile
 from math import inf
@@ -28,15 +28,33 @@ COLUMNS = [column.name for column in events.columns if column.name != "hash"]
 _written = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def append(connection: Connection, event: Event, *, actor: str, at: datetime) -> None:
-    name, fleet, agent = event_name(type(event)), event.fleet, event.agent
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is to be appended, as its row will hold it."""
+
+    at: datetime
+    name: str
+    actor: str
+    fleet: str | None
+    agent: str | None
+    body: str
+
+
+def told(event: Event, *, actor: str, at: datetime) -> Fact:
     names = [field.name for field in fields(event) if field.name not in ("fleet", "agent")]
     body = whole(_written({name: getattr(event, name) for name in names}))
-    previous = statements.newest(connection, events, "hash")
-    content = (microseconds(at), name, actor, fleet, agent, body)
-    told = {"at": at, "name": name, "actor": actor, "fleet": fleet, "agent": agent, "body": body}
-    hash = entry_hash(BEFORE_THE_FIRST if previous is None else previous, *content)
-    statements.insert(connection, events, told | {"hash": hash})
+    return Fact(at, event_name(type(event)), actor, event.fleet, event.agent, body)
+
+
+def append(connection: Connection, facts: Sequence[Fact]) -> None:
+    """In order, each with its hash on the one before it."""
+    hash = statements.newest(connection, events, "hash") or BEFORE_THE_FIRST
+    rows = []
+    for fact in facts:
+        content = (microseconds(fact.at), fact.name, fact.actor, fact.fleet, fact.agent, fact.body)
+        hash = entry_hash(hash, *content)
+        rows.append((fact.at, *content[1:], hash))
+    statements.insert_all(connection, events, ("at", "name", "actor", "fleet", "agent", "body", "hash"), rows)
 
 
 def read(

@@ -168,7 +168,14 @@ class Reading:
 
 
 class Transaction(Reading):
-    """A reading that may change things; all of its changes become durable together, or none does."""
+    """A reading that may change things; all of its changes become durable together, or none does.
+
+    `told` is what it adds to the journal.
+    """
+
+    def __init__(self, connection: Connection, actor: Actor, now: datetime, facts: object = None) -> None:
+        super().__init__(connection, actor, now, facts)
+        self.told: list[journal.Fact] = []
 
     def new_id(self, kind: type[R]) -> str:
         """Those made at about the same time begin alike: side by side in an index, however large that has become."""
@@ -187,8 +194,8 @@ class Transaction(Reading):
             raise Broken(why=f"{type(record).__name__} {record.id} was saved before it was added")
 
     def record(self, event: Event) -> None:
-        """Append what happened to the journal."""
-        journal.append(self._connection, event, actor=self.actor.label, at=self.now)
+        """Tell what happened: it is in the journal with the transaction's commit, and not before."""
+        self.told.append(journal.told(event, actor=self.actor.label, at=self.now))
 
     def remember(self, remembered: "requests.Remembered") -> None:
         requests.add(self._connection, self.actor.label, remembered, at=self.now)

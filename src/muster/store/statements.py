@@ -136,6 +136,14 @@ def insert(connection: Connection, table: Table, values: Mapping[str, object]) -
     statement.run(connection, map(values.__getitem__, statement.names))
 
 
+def insert_all(connection: Connection, table: Table, names: tuple[str, ...], rows: Iterable[Sequence[object]]) -> None:
+    """Several rows at once, each with its values in the order of `names`."""
+    statement = _drawn_insert(table, names)
+    places = [names.index(name) for name in statement.names]
+    stored = [_converted([row[place] for place in places], statement.binders) for row in rows]
+    dialects.execute_all(connection, statement.text, stored)
+
+
 def update(connection: Connection, table: Table, id: str, values: Mapping[str, object]) -> int:
     """Write over the row with this id. Returns how many there were."""
     statement = _drawn_update(table, tuple(values))

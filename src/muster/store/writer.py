@@ -21,13 +21,16 @@ from muster.store import dialects, journal
 
 T = TypeVar("T")
 MAX_GROUP = 256
+Work = Callable[[Connection], tuple[T, Sequence[journal.Fact]]]
+"""A job: its answer, and what it adds to the journal."""
 
 
 class _Job(Generic[T]):
     """One job, and what came of it, held back until the commit."""
 
-    def __init__(self, work: Callable[[Connection], T], future: "asyncio.Future[T]") -> None:
+    def __init__(self, work: Work[T], future: "asyncio.Future[T]") -> None:
         self.future = future  # a caller that gives up ends it, and does not take the job back
+        self.told: Sequence[journal.Fact] = ()
         self._work = work
         self._answer: Callable[[], None] = lambda: None
 
@@ -35,11 +38,12 @@ class _Job(Generic[T]):
         """Run in a savepoint. Raises only when the whole transaction is lost."""
         dialects.execute(connection, "SAVEPOINT job")
         try:
-            result = self._work(connection)
+            result, told = self._work(connection)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
             self._take_back(connection, error)
         else:
             dialects.execute(connection, "RELEASE job")
+            self.told = told
             self._answer = lambda: self.future.set_result(result)
 
     def _take_back(self, connection: Connection, error: BaseException) -> None:
@@ -77,7 +81,7 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], T]) -> "asyncio.Future[T]":
+    def submit(self, work: Work[T]) -> "asyncio.Future[T]":
         """The future answers after the commit. Raises Unavailable once the writer is closed."""
         job = _Job(work, self._loop.create_future())
         with self._closing:
@@ -118,6 +122,8 @@ class Writer:
             dialects.begin(self._connection)
             for job in group:
                 job.run(self._connection)
+            if facts := [fact for job in group for fact in job.told]:
+                journal.append(self._connection, facts)
             head = journal.head(self._connection)
             dialects.execute(self._connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is

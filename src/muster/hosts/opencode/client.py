@@ -107,8 +107,11 @@ async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
         async with anyio.create_task_group() as tasks:
             for index, call in enumerate(calls):
                 tasks.start_soon(make, index, call)
-    except* MusterError as group:
-        raise group.exceptions[0] from None
+    except BaseExceptionGroup as group:  # not `except*`: what is raised in one comes out in a group again
+        refused, rest = group.split(MusterError)
+        if refused is None or rest is not None:
+            raise
+        raise refused.exceptions[0] from None
     return answers
 
 

@@ -146,7 +146,10 @@ def test_wrong_setting_is_broken_and_hides_nothing_else(well, monkeypatch):
 def test_host_server_without_a_hub_is_ended_by_fix(well):
     database = str(well.home / "servers" / "srv_test" / "opencode.db")
     environment = {"MUSTER_SERVER": "srv_test", "MUSTER_STATE": str(well.home), "OPENCODE_DB": database}
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment) as orphan:
+    said = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(said, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as orphan:
+        assert orphan.stdout
+        orphan.stdout.readline()  # from here on its environment can be read
         assert states(doctor(well)) == {"host servers": "warning"}
         assert states(doctor(well, "--fix")) == {}
         assert orphan.wait(timeout=10) != 0

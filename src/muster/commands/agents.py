@@ -10,13 +10,15 @@ from pydantic import AfterValidator, ConfigDict, Field
 from muster.commands.budgets import enforce
 from muster.commands.endings import cut_agent, noting_rest
 from muster.commands.outcomes import settling
+from muster.commands.texts import at_most, not_blank
+from muster.commands.turns import say
 from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.budget import Budget
 from muster.model.facts import Place, Progress
 from muster.model.fleet import Fleet
-from muster.model.ids import AgentId, FleetId, RunId, TurnId
+from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run, RunState
 from muster.model.spent import Spent
@@ -31,20 +33,8 @@ MONTH_MS = 31 * 24 * 3600 * 1000
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
-def not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("text that is not blank")
-    return text
-
-
-def _at_most_a_mebibyte(text: str) -> str:
-    if len(text.encode()) > PROMPT_BYTES:
-        raise ValueError("at most 1 MiB of UTF-8")
-    return text
-
-
 Role = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
-Prompt = Annotated[str, Field(min_length=1), AfterValidator(not_blank), AfterValidator(_at_most_a_mebibyte)]
+Prompt = Annotated[str, Field(min_length=1), AfterValidator(not_blank), AfterValidator(at_most(PROMPT_BYTES, "1 MiB"))]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Persona = Annotated[str, Field(max_length=200)]
 Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", max_length=200, description="provider/model")]
@@ -227,17 +217,9 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
 
 def _enter(tx: Transaction, fleet: Fleet, agent: Agent, prompt: str, peers: Sequence[Agent]) -> None:
     run, queued = Run.queue(id=agent.run, agent=agent.id, fleet=fleet.id, number=1, now=tx.now)
-    turn = Turn(
-        id=TurnId(tx.new_id(Turn)),
-        agent=agent.id,
-        fleet=fleet.id,
-        kind=TurnKind.FIRST,
-        preamble=preamble(agent, fleet, peers),
-        text=prompt,
-        created_at=tx.now,
-    )
-    for record in (agent, run, turn):
-        tx.add(record)
+    tx.add(agent)
+    tx.add(run)
+    say(tx, agent, TurnKind.FIRST, text=prompt, preamble=preamble(agent, fleet, peers))
     tx.record(agent.attach())
     tx.record(queued)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from muster.commands.agents import not_blank
 from muster.commands.endings import withdraw_ask
+from muster.commands.texts import not_blank
 from muster.errors import BadValue, InvalidInput, Stale
 from muster.model.actor import Actor
 from muster.model.ask import OPEN, Answer, Ask, AskKind, AskState, HostAsk, OnAsk, Verdict

@@ -1,10 +1,11 @@
 """What happens at a ceiling: the work pauses there, and goes on when somebody says so."""
 
 from muster.commands.endings import end_open_turns, end_run, open_turns, queue_again
+from muster.commands.turns import say
 from muster.model.agent import Agent, Wanted
 from muster.model.budget import Budget, Means, Use
 from muster.model.fleet import Fleet
-from muster.model.ids import FleetId, TurnId
+from muster.model.ids import FleetId
 from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.turn import Ending, Turn, TurnKind
 from muster.prompts.continuation import GO_ON
@@ -55,7 +56,7 @@ def resume_agent(tx: Transaction, agent: Agent) -> None:
     tx.record(event)
     turn = newest_turn(tx, agent.id)
     if turn.ending is Ending.PAUSED:
-        _follow(tx, turn)
+        _follow(tx, resumed, turn)
     run = tx.get(Run, agent.run)
     if run.state is RunState.ENDED:
         queue_again(tx, run, resumed)
@@ -71,21 +72,13 @@ def raise_budgets(tx: Transaction, fleet: Fleet, more: Budget) -> None:
             tx.save(agent.raise_budget(more))
 
 
-def _follow(tx: Transaction, cut: Turn) -> None:
+def _follow(tx: Transaction, agent: Agent, cut: Turn) -> None:
     """Say next: to go on; or the turn itself with what it brings, where nothing of it can stand in the session."""
-    is_new_to_it = _is_new(tx, cut)
-    following = Turn(
-        id=TurnId(tx.new_id(Turn)),
-        agent=cut.agent,
-        fleet=cut.fleet,
-        kind=cut.kind if is_new_to_it else TurnKind.CONTINUATION,
-        preamble=cut.preamble if is_new_to_it else "",
-        text=cut.text if is_new_to_it else GO_ON,
-        attempts=cut.attempts,
-        created_at=tx.now,
-    )
-    tx.add(following)
-    for delivery in inboxes.carried_by(tx, [cut.id]) if is_new_to_it else ():
+    if not _is_new(tx, cut):
+        say(tx, agent, TurnKind.CONTINUATION, text=GO_ON, attempts=cut.attempts)
+        return
+    following = say(tx, agent, cut.kind, text=cut.text, preamble=cut.preamble, attempts=cut.attempts)
+    for delivery in inboxes.carried_by(tx, [cut.id]):
         tx.save(delivery.carry(following.id))
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from muster.commands.agents import not_blank
 from muster.commands.electorate import ElectorateWish, Quorum, Signers, Voters, Weights, electorate
 from muster.commands.messages import PAYLOAD_BYTES, Payload
 from muster.commands.outcomes import settle
 from muster.commands.posting import Letter, post
 from muster.commands.receipts import Note
+from muster.commands.texts import not_blank
 from muster.errors import BadValue, Conflict, Denied, MissingField, Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted

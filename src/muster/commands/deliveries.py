@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-from muster.commands.endings import noting_rest, open_turns, queue_again
+from muster.commands.endings import note_rest, noting_rest, open_turns, queue_again
 from muster.commands.proofs import give_up, note_return, note_seen
+from muster.commands.turns import say
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted, why_gone, why_unread
 from muster.model.delivery import BATCH, Arrival, Delivery, first_batch
 from muster.model.event import TurnComposed
 from muster.model.fleet import Fleet
-from muster.model.ids import AgentId, TurnId, WakeupId
+from muster.model.ids import AgentId, WakeupId
 from muster.model.message import Message
 from muster.model.run import Run, RunState
 from muster.model.turn import Ending, Turn, TurnKind
@@ -38,8 +39,7 @@ def compose(tx: Transaction, actor: Actor, agent: AgentId, wakefulness: Wakefuln
     if run.state is RunState.ENDED:
         if why_unread(row, run) and inboxes.any_underway(tx, [agent]):
             return
-        with noting_rest(tx, row.fleet):
-            _wake(tx, row, run, wakefulness)
+        _wake(tx, row, run, wakefulness)
     elif run.state is RunState.WORKING:
         turns = open_turns(tx, agent)
         if turns and all(turn.sent_in == run.id for turn in turns):
@@ -93,12 +93,13 @@ def _may_send(run: Run, turn: Turn) -> bool:
 def _wake(tx: Transaction, agent: Agent, run: Run, wakefulness: Wakefulness) -> None:
     free = _free_to_wake(tx, agent, wakefulness)
     if not free:
+        note_rest(tx, agent.fleet)  # what would have woken it is held back: where nothing else goes on, the fleet rests
         return
     chosen = first_batch(free)
     turn = _bring(tx, agent, chosen, at_work=False)
     queue_again(tx, run, agent)
-    for sender in {delivery.sender for delivery in chosen} - {None}:
-        tx.add(_wakeup(tx, agent, sender or AgentId(""), turn))
+    for sender in {delivery.sender for delivery in chosen if delivery.sender is not None}:
+        tx.add(_wakeup(tx, agent, sender, turn))
 
 
 def _wakeup(tx: Transaction, agent: Agent, sender: AgentId, turn: Turn) -> Wakeup:
@@ -153,16 +154,8 @@ def _interject(tx: Transaction, agent: Agent) -> None:
 def _bring(tx: Transaction, agent: Agent, deliveries: Sequence[Delivery], *, at_work: bool) -> Turn:
     more = inboxes.count_waiting(tx, agent.id) - len(deliveries)
     messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
-    turn = Turn(
-        id=TurnId(tx.new_id(Turn)),
-        agent=agent.id,
-        fleet=agent.fleet,
-        kind=TurnKind.DIGEST,
-        preamble="",
-        text=digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=at_work),
-        created_at=tx.now,
-    )
-    tx.add(turn)
+    text = digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=at_work)
+    turn = say(tx, agent, TurnKind.DIGEST, text=text)
     for delivery in deliveries:
         tx.save(delivery.carry(turn.id))
     told = tuple(message.id for message in messages)

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from muster.commands.endings import end_run, end_turns, open_turns, queue_again, withdraw_unsent
 from muster.commands.proofs import note_loss
+from muster.commands.turns import say
 from muster.model.agent import Agent
 from muster.model.delivery import Delivery, first_batch
-from muster.model.ids import AgentId, TurnId
+from muster.model.ids import AgentId
 from muster.model.message import Message
 from muster.model.retry import Again, pause
 from muster.model.run import Outcome, Run
@@ -42,7 +43,7 @@ def fail_run(
     else:
         if again in ASKING_ANEW:
             end_turns(tx, turns, Ending.FAILED, error)
-            _say(tx, agent, TurnKind.RETRY, text=ASKING_ANEW[again], attempts=attempts)
+            say(tx, agent, TurnKind.RETRY, text=ASKING_ANEW[again], attempts=attempts)
         else:
             for turn in turns:
                 tx.save(turn.fail_attempt())
@@ -72,7 +73,7 @@ def revive(tx: Transaction, agent: Agent) -> None:
     unacknowledged = [note_loss(tx, delivery) for delivery in inboxes.unacknowledged(tx, agent.id)]
     chosen = first_batch(unacknowledged)
     mail = _digest(tx, chosen, more=len(unacknowledged) - len(chosen)) if chosen else ""
-    turn = _say(
+    turn = say(
         tx,
         agent,
         TurnKind.REVIVAL,
@@ -95,18 +96,3 @@ def _tell_again(tx: Transaction, agent: Agent, turn: Turn) -> None:
 def _digest(tx: Transaction, deliveries: Sequence[Delivery], *, more: int) -> str:
     messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
     return digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=True)
-
-
-def _say(tx: Transaction, agent: Agent, kind: TurnKind, *, text: str, attempts: int, preamble: str = "") -> Turn:
-    turn = Turn(
-        id=TurnId(tx.new_id(Turn)),
-        agent=agent.id,
-        fleet=agent.fleet,
-        kind=kind,
-        preamble=preamble,
-        text=text,
-        attempts=attempts,
-        created_at=tx.now,
-    )
-    tx.add(turn)
-    return turn

@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist, not_blank
+from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
 from muster.commands.endings import cut_agent, noting_rest
 from muster.commands.outcomes import settling
+from muster.commands.texts import not_blank
 from muster.errors import Conflict
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted

@@ -1,8 +1,9 @@
 """A conversation of the person's own becomes a lead, and is seen again in another process."""
 
+from muster.commands.notices import owe
 from muster.errors import NotFound
 from muster.model.actor import Actor
-from muster.model.ids import NoticeId, SessionId
+from muster.model.ids import SessionId
 from muster.model.lead import Lead
 from muster.model.notice import Notice, NoticeKind
 from muster.prompts.notices import OPENED
@@ -33,13 +34,4 @@ def knock(tx: Transaction, actor: Actor, session: SessionId, kind: str, message:
         raise NotFound(kind="toolkit for a", id=kind, hint=f"There is: {', '.join(KINDS)}.")
     if tx.find(Notice, session=session, kind=NoticeKind.DOOR, ending=None):
         return
-    notice = Notice(
-        id=NoticeId(tx.new_id(Notice)),
-        session=session,
-        kind=NoticeKind.DOOR,
-        after=message,
-        text=OPENED,
-        created_at=tx.now,
-    )
-    tx.add(notice)
-    tx.record(notice.write())
+    owe(tx, session, NoticeKind.DOOR, OPENED, after=message)

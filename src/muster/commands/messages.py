@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from muster.commands.endings import noting_rest
 from muster.commands.posting import Letter, post
 from muster.commands.proofs import write_receipt
+from muster.commands.texts import at_most
 from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted
@@ -27,14 +28,8 @@ NAMED = 20
 LEAD = "lead"
 
 
-def _bounded(text: str) -> str:
-    if len(text.encode()) > PAYLOAD_BYTES:
-        raise ValueError(f"at most {PAYLOAD_BYTES} bytes of UTF-8")
-    return text
-
-
 Recipient = Annotated[str, Field(min_length=1, max_length=64, description='an id, a name, or "*" for all others')]
-Payload = Annotated[str, Field(min_length=1), AfterValidator(_bounded)]
+Payload = Annotated[str, Field(min_length=1), AfterValidator(at_most(PAYLOAD_BYTES, f"{PAYLOAD_BYTES} bytes"))]
 Correlation = Annotated[str, Field(max_length=200)]
 
 

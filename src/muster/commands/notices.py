@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from muster.model.actor import Actor
 from muster.model.fleet import Fleet, FleetStatus
-from muster.model.ids import MessageId, NoticeId, SessionId
+from muster.model.ids import FleetId, MessageId, NoticeId, SessionId
 from muster.model.notice import Notice, NoticeEnding, NoticeKind
 from muster.prompts.notices import Word, digest, undelivered
 from muster.store.members import FleetMember, newest_turn, reason_of
@@ -29,12 +29,29 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequen
         return
     if kind is NoticeKind.QUIET and tx.find(Notice, fleet=fleet.id, kind=kind):
         return
+    words = [_word(tx, member) for member in members]
+    text = digest(fleet, status, reason_of(tx, fleet, status, members), words)
+    owe(tx, fleet.spawned_in, kind, text, fleet=fleet.id)
+
+
+def owe(
+    tx: Transaction,
+    session: SessionId,
+    kind: NoticeKind,
+    text: str,
+    *,
+    id: NoticeId | None = None,
+    fleet: FleetId | None = None,
+    after: str | None = None,
+) -> None:
+    """Write what a lead is to be told."""
     notice = Notice(
-        id=NoticeId(tx.new_id(Notice)),
-        session=fleet.spawned_in,
+        id=id or NoticeId(tx.new_id(Notice)),
+        session=session,
         kind=kind,
-        fleet=fleet.id,
-        text=digest(fleet, status, reason_of(tx, fleet, status, members), [_word(tx, member) for member in members]),
+        fleet=fleet,
+        after=after,
+        text=text,
         created_at=tx.now,
     )
     tx.add(notice)
@@ -44,17 +61,8 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequen
 def owe_undelivered(tx: Transaction, session: SessionId, message: MessageId, name: str, why: str) -> None:
     """Owe a lead the news that a message of its own did not arrive: once, at the first recipient without it."""
     id = NoticeId(f"{PREFIXES[Notice]}_{message.partition('_')[2]}")
-    if tx.find(Notice, id=id) is not None:
-        return
-    notice = Notice(
-        id=id,
-        session=session,
-        kind=NoticeKind.UNDELIVERABLE,
-        text=undelivered(message, name, why),
-        created_at=tx.now,
-    )
-    tx.add(notice)
-    tx.record(notice.write())
+    if tx.find(Notice, id=id) is None:
+        owe(tx, session, NoticeKind.UNDELIVERABLE, undelivered(message, name, why), id=id)
 
 
 def _word(tx: Transaction, member: FleetMember) -> Word:

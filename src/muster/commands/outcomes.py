@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from muster.commands.notices import owe
 from muster.commands.posting import tell
 from muster.model.agent import Agent
 from muster.model.decision import Decision, DecisionStatus, Tally
-from muster.model.ids import FleetId, NoticeId
+from muster.model.ids import FleetId
 from muster.model.message import MessageType
-from muster.model.notice import Notice, NoticeKind
+from muster.model.notice import NoticeKind
 from muster.prompts.decisions import outcome
 from muster.store.decisions import cancelled_voters, open_in, tally_of
 from muster.store.records import Transaction
@@ -45,12 +46,4 @@ def _announce(tx: Transaction, decision: Decision, tally: Tally) -> None:
     text = outcome(decision, tally, names)
     tell(tx, decision.proposer, MessageType.RESULT, text, decision.id)
     if decision.session is not None:
-        notice = Notice(
-            id=NoticeId(tx.new_id(Notice)),
-            session=decision.session,
-            kind=NoticeKind.OUTCOME,
-            text=f"[muster] {text}",
-            created_at=tx.now,
-        )
-        tx.add(notice)
-        tx.record(notice.write())
+        owe(tx, decision.session, NoticeKind.OUTCOME, f"[muster] {text}")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from muster.commands.proofs import write_receipt
+from muster.commands.texts import not_blank
 from muster.errors import BadValue, Denied
 from muster.model.actor import Actor
 from muster.model.ids import AgentId, MessageId
@@ -13,14 +14,7 @@ from muster.store.inboxes import message_for
 from muster.store.records import Transaction
 from muster.verbs import Member, command
 
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a word that is not blank")
-    return text
-
-
-Action = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_not_blank)]
+Action = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
 Note = Annotated[str, Field(max_length=2000)]
 
 

@@ -54,6 +54,9 @@ def _config(existing: str | None, wish: ServerWish) -> Config:
     }
     ours: Config = {
         "autoupdate": False,
+        # A copy of each directory for OpenCode's own undo: of a worktree the hub keeps one, and of a shared checkout
+        # taking back one agent's turn would take back what the others did since.
+        "snapshot": False,
         # One refusal takes with it what else the session asks at that moment; without this that would end the turn.
         "experimental": {"continue_loop_on_deny": True},
         "plugin": [[BRIDGE.as_uri(), bridge]],

@@ -14,4 +14,7 @@ DeliveryId = NewType("DeliveryId", str)  # a message's and a recipient's: a colo
 ReceiptId = NewType("ReceiptId", str)
 VoteId = NewType("VoteId", str)
 WakeupId = NewType("WakeupId", str)
+WorktreeId = NewType("WorktreeId", str)
+SnapshotId = NewType("SnapshotId", str)
+ErrandId = NewType("ErrandId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

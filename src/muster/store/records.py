@@ -19,6 +19,7 @@ from muster.model.agent import Agent
 from muster.model.ask import Ask
 from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
+from muster.model.errand import Errand
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
@@ -29,11 +30,28 @@ from muster.model.run import Run
 from muster.model.server import Server
 from muster.model.turn import Turn
 from muster.model.wakeup import Wakeup
+from muster.model.worktree import Snapshot, Worktree
 from muster.store import journal, requests, schema, statements
 from muster.store.columns import microseconds
 
 Record = (
-    Fleet | Agent | Run | Turn | Ask | Server | Lead | Notice | Message | Delivery | Receipt | Decision | Vote | Wakeup
+    Fleet
+    | Agent
+    | Run
+    | Turn
+    | Ask
+    | Server
+    | Lead
+    | Notice
+    | Message
+    | Delivery
+    | Receipt
+    | Decision
+    | Vote
+    | Wakeup
+    | Worktree
+    | Snapshot
+    | Errand
 )
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
@@ -53,6 +71,9 @@ TABLES: Mapping[type, Table] = {
     Decision: schema.decisions,
     Vote: schema.votes,
     Wakeup: schema.wakeups,
+    Worktree: schema.worktrees,
+    Snapshot: schema.snapshots,
+    Errand: schema.errands,
 }
 PREFIXES: Mapping[type, str] = {
     Fleet: "flt",
@@ -64,6 +85,9 @@ PREFIXES: Mapping[type, str] = {
     Notice: "ntc",
     Message: "msg",
     Wakeup: "wak",
+    Worktree: "wkt",
+    Snapshot: "snp",
+    Errand: "ern",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 LETTERS = ALPHABET.encode() * 8  # the one that each byte stands for

@@ -23,6 +23,7 @@ from muster.store.schema import (
     agents,
     asks,
     decisions,
+    errands,
     events,
     fleets,
     leads,
@@ -31,8 +32,10 @@ from muster.store.schema import (
     receipts,
     runs,
     servers,
+    snapshots,
     turns,
     votes,
+    worktrees,
 )
 
 
@@ -73,6 +76,10 @@ TALES = (
     Tale(table=decisions, event="decision.resolved", by="message", moment="resolved_at"),
     Tale(table=votes, event="vote.cast", by="vote", moment="at", same=("number", "approve")),
     Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action", "by")),
+    Tale(table=worktrees, event="worktree.asked", by="worktree", moment="created_at", same=("folder",)),
+    Tale(table=snapshots, event="worktree.snapshotted", by="snapshot", moment="taken_at", same=("commit", "why")),
+    Tale(table=errands, event="errand.asked", by="errand", moment="asked_at", same=("kind",)),
+    Tale(table=errands, event="errand.ended", by="errand", moment="ended_at", same=("error",)),
 )
 
 
@@ -85,7 +92,16 @@ ONCE = {tale.event: tale.by for tale in TALES} | {
     "delivery.undeliverable": "delivery",
 }
 """What is told once of each row, and where it names the row."""
-NAMED = {"run": runs, "turn": turns, "ask": asks, "notice": notices, "server": servers, "message": messages}
+NAMED = {
+    "run": runs,
+    "turn": turns,
+    "ask": asks,
+    "notice": notices,
+    "server": servers,
+    "message": messages,
+    "worktree": worktrees,
+    "errand": errands,
+}
 """The fields of bodies that name a row, and where that row is."""
 
 

@@ -11,13 +11,16 @@ from muster.store.schema import (
     asks,
     decisions,
     deliveries,
+    errands,
     events,
     fleets,
     messages,
     notices,
     receipts,
     runs,
+    snapshots,
     turns,
+    worktrees,
 )
 
 MOMENTS = (
@@ -35,6 +38,9 @@ MOMENTS = (
     (deliveries, "injected_at", "settled_at"),
     (deliveries, "seen_at", "settled_at"),
     (deliveries, "sent_at", "settled_at"),
+    (worktrees, "created_at", "removed_at"),
+    (snapshots, "taken_at", "dropped_at"),
+    (errands, "asked_at", "ended_at"),
 )
 """Of these pairs the first comes first."""
 

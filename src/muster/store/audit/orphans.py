@@ -6,9 +6,22 @@ from sqlalchemy import select
 
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import absent, kind_of
-from muster.store.schema import agents, asks, deliveries, fleets, leads, notices, runs, servers, turns
+from muster.store.schema import (
+    agents,
+    asks,
+    deliveries,
+    errands,
+    fleets,
+    leads,
+    notices,
+    runs,
+    servers,
+    snapshots,
+    turns,
+    worktrees,
+)
 
-WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries)
+WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errands)
 
 
 @error

@@ -1,47 +1,9 @@
-"""What happened. An event is a fact in the past participle, never an instruction.
+"""What happened to fleets, their agents and runs, host servers and leads."""
 
-`FleetSpawned` is told as `fleet.spawned`. Every event names the fleet and the agent that it concerns, where there
-is one, so that readers can follow one of them.
-"""
-
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from typing import Any  # an event's body is JSON
 
-from muster.model.ids import AgentId, AskId, FleetId, MessageId, NoticeId, RunId, ServerId, SessionId, TurnId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    fleet: FleetId | None = None
-    agent: AgentId | None = None
-
-
-def event_name(kind: type[Event]) -> str:
-    """`RunEnded` → `run.ended`."""
-    return _told_as(kind.__name__)
-
-
-@lru_cache
-def _told_as(name: str) -> str:
-    noun, *rest = re.findall(r"[A-Z][a-z]*", name)
-    return f"{noun.lower()}.{'_'.join(word.lower() for word in rest)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One fact as it was told. `cursor` counts up without end and is never used twice."""
-
-    cursor: int
-    at: datetime
-    name: str
-    actor: str
-    fleet: str | None
-    agent: str | None
-    body: Mapping[str, Any]
+from muster.model.event.told import Event
+from muster.model.ids import AskId, MessageId, NoticeId, RunId, ServerId, SessionId, TurnId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,92 +161,6 @@ class AskWithdrawn(Event):
     """Nobody waits for an answer any more: the run has ended, or the host took it back."""
 
     ask: AskId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSent(Event):
-    """`agent` is the sender; what was said stands in the message."""
-
-    message: MessageId
-    to: str
-    type: str
-    recipients: tuple[AgentId, ...]
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryInjected(Event):
-    """The message stands in the agent's conversation."""
-
-    message: MessageId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliverySeen(Event):
-    """A model request with the message in it has ended."""
-
-    message: MessageId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryReturned(Event):
-    """What was to bring the message did not: it waits again."""
-
-    message: MessageId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryHeld(Event):
-    """The message wakes nobody until the operator lets it through."""
-
-    message: MessageId
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryReleased(Event):
-    message: MessageId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryUndeliverable(Event):
-    message: MessageId
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptWritten(Event):
-    """`by`: the label of who wrote it; what the hub proves may come of what somebody else did."""
-
-    message: MessageId
-    action: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionOpened(Event):
-    """`agent` is who proposes; what is proposed stands in the message."""
-
-    message: MessageId
-    quorum: int
-    voters: tuple[AgentId, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoteCast(Event):
-    """`number` counts the voter's votes on this proposal; the newest counts."""
-
-    message: MessageId
-    number: int
-    approve: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionResolved(Event):
-    """No vote counts any more."""
-
-    message: MessageId
-    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

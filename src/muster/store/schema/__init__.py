@@ -1,0 +1,37 @@
+"""The tables. Migrations make them (`migrations/`); a test holds the two against each other.
+
+Every table has `seq`, the order of insertion: it is what "first in, first out" and every cursor mean.
+How values stand in the columns says `columns.py`.
+"""
+
+from muster.store.schema.agents import agents, asks, fleets, leads, notices, runs, servers, turns
+from muster.store.schema.journal import events, requests
+from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
+from muster.store.schema.pieces import metadata
+from muster.store.schema.work import errands, snapshots, worktrees
+
+__all__ = [
+    "CARRIED",
+    "UNSEEN",
+    "WAITING",
+    "agents",
+    "asks",
+    "decisions",
+    "deliveries",
+    "errands",
+    "events",
+    "fleets",
+    "leads",
+    "messages",
+    "metadata",
+    "notices",
+    "receipts",
+    "requests",
+    "runs",
+    "servers",
+    "snapshots",
+    "turns",
+    "votes",
+    "wakeups",
+    "worktrees",
+]

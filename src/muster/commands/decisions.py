@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from muster.commands.electorate import ElectorateWish, Quorum, Signers, Voters, Weights, electorate
 from muster.commands.messages import PAYLOAD_BYTES, Payload
 from muster.commands.outcomes import settle
-from muster.commands.posting import Letter, post
+from muster.commands.posting import Letter, fleet_spoken_in, post, speaker
 from muster.commands.receipts import Note
 from muster.commands.texts import not_blank
 from muster.errors import BadValue, Conflict, Denied, MissingField, Stale
@@ -72,8 +72,8 @@ def open_(
     `required_signoffs`. At `deadline` (ISO 8601 with its zone) it ends by itself: under `silence_policy` approve the
     silent count towards the quorum, under abstain it expires. Voters read the subject, and `payload` below it.
     """
-    proposing = _proposer(tx, actor, proposer)
-    fleet = _fleet(tx, fleet_id, proposing)
+    proposing = speaker(tx, actor, proposer, "proposes")
+    fleet = _fleet(tx, fleet_spoken_in(proposing, fleet_id))
     wish = ElectorateWish(
         voters=voters, weights=weights or {}, required_signoffs=required_signoffs or (), quorum=quorum
     )
@@ -140,26 +140,10 @@ def resolve(tx: Transaction, actor: Actor, decision: MessageId) -> None:
         raise Stale(kind="decision", id=decision, state=row.status)
 
 
-def _proposer(tx: Transaction, actor: Actor, proposer: AgentId | None) -> Agent | None:
-    """None: the operator proposes for itself."""
-    actor.require_agent(proposer)
-    id = proposer or actor.agent
-    if id is None:
-        return None
-    agent = tx.get(Agent, id)
-    if agent.wanted is Wanted.STOPPED:
-        raise Conflict(why=f"Agent {agent.id} was cancelled; it proposes nothing any more.")
-    return agent
-
-
-def _fleet(tx: Transaction, fleet: FleetId | None, proposer: Agent | None) -> FleetId:
-    if proposer is None:
-        if fleet is None:
-            raise MissingField(verb="decision.open", field="fleet_id")
-        return tx.get(Fleet, fleet).id
-    if fleet not in (None, proposer.fleet):
-        raise Denied(why=f"{proposer.id} is in fleet {proposer.fleet}, not in {fleet}.")
-    return proposer.fleet
+def _fleet(tx: Transaction, fleet: FleetId | None) -> FleetId:
+    if fleet is None:
+        raise MissingField(verb="decision.open", field="fleet_id")
+    return tx.get(Fleet, fleet).id
 
 
 def _in_future(deadline: str, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.endings import noting_rest
-from muster.commands.posting import Letter, post
+from muster.commands.posting import Letter, fleet_spoken_in, post, speaker
 from muster.commands.proofs import write_receipt
 from muster.commands.texts import at_most
 from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
@@ -126,11 +126,12 @@ class _Post:
     def __init__(self, tx: Transaction, actor: Actor) -> None:
         self._tx = tx
         self._actor = actor
+        self._speakers: dict[AgentId | None, Agent | None] = {}
         self._known: dict[tuple[FleetId | None, str], Agent] = {}
 
     def send(self, wish: MessageWish) -> Sent:
-        sender = self._sender(wish)
-        fleet = self._fleet(wish, sender)
+        sender = self._sender(wish.from_agent_id)
+        fleet = fleet_spoken_in(sender, wish.fleet_id)
         recipients = self._recipients(wish.to_agent_id, fleet, sender)
         letter = Letter(
             fleet=recipients[0].fleet,
@@ -146,26 +147,13 @@ class _Post:
         message = post(self._tx, letter, [agent.id for agent in recipients])
         return Sent(message_id=message.id, recipients=list(message.recipients))
 
-    def _sender(self, wish: MessageWish) -> Agent | None:
-        """None: the operator speaks for itself."""
-        self._actor.require_agent(wish.from_agent_id)
-        id = wish.from_agent_id or self._actor.agent
-        if id is None:
-            return None
-        sender = self._look_up(None, id) or self._tx.get(Agent, id)
-        if sender.wanted is Wanted.STOPPED:
-            raise Conflict(why=f"Agent {sender.id} was cancelled; it sends nothing any more.")
-        return sender
-
-    def _fleet(self, wish: MessageWish, sender: Agent | None) -> FleetId | None:
-        """None: the recipient's id alone says which."""
-        if sender is None:
-            return wish.fleet_id
-        if wish.fleet_id not in (None, sender.fleet):
-            raise Denied(why=f"{sender.id} is in fleet {sender.fleet}, not in {wish.fleet_id}.")
-        return sender.fleet
+    def _sender(self, named: AgentId | None) -> Agent | None:
+        if named not in self._speakers:
+            self._speakers[named] = speaker(self._tx, self._actor, named, "sends")
+        return self._speakers[named]
 
     def _recipients(self, to: str, fleet: FleetId | None, sender: Agent | None) -> list[Agent]:
+        """Without a fleet the recipient's id alone says which."""
         if to == EVERYBODY:
             return self._all_others(fleet, sender)
         if to == LEAD:

@@ -1,9 +1,10 @@
-"""Messages are written: the message, a delivery for each recipient, and the fact, in one transaction."""
+"""Who speaks; and messages are written: the message, a delivery for each recipient, the fact, in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from muster.model.actor import SYSTEM
+from muster.errors import Conflict, Denied
+from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent, Wanted
 from muster.model.delivery import Delivery
 from muster.model.fleet import Fleet
@@ -28,6 +29,29 @@ class Letter:
     by: str
     session: SessionId | None = None
     correlation_id: str | None = None
+
+
+def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> Agent | None:
+    """The agent in whose name something is said; None: the operator speaks for itself. Whoever was cancelled `does`
+    so no more.
+    """
+    actor.require_agent(named)
+    id = named or actor.agent
+    if id is None:
+        return None
+    agent = tx.get(Agent, id)
+    if agent.wanted is Wanted.STOPPED:
+        raise Conflict(why=f"Agent {agent.id} was cancelled; it {does} nothing any more.")
+    return agent
+
+
+def fleet_spoken_in(who: Agent | None, named: FleetId | None) -> FleetId | None:
+    """The speaker's own; any for the operator, who may have named none."""
+    if who is None:
+        return named
+    if named not in (None, who.fleet):
+        raise Denied(why=f"{who.id} is in fleet {who.fleet}, not in {named}.")
+    return who.fleet
 
 
 def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Message:

@@ -57,9 +57,6 @@ class Statement:
     def run(self, connection: Connection, values: Iterable[object]) -> sqlite3.Cursor:
         return dialects.execute(connection, self.text, _converted(values, self.binders))
 
-    def followed_by_words(self, words: str) -> "Statement":
-        return Statement(text=self.text + words, names=self.names, binders=self.binders)
-
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
         return Statement(text=self.text + clause, names=(*self.names, clause), binders=self.binders)
@@ -88,7 +85,7 @@ def count(connection: Connection, table: Table, where: Where) -> int:
 def exists(connection: Connection, table: Table, where: Where) -> bool:
     """Whether there is one, without counting them."""
     shape, values = _read(where)
-    return _drawn_exists(table, shape).run(connection, values).fetchone() is not None
+    return _drawn_exists(table, shape).run(connection, [*values, 1]).fetchone() is not None
 
 
 def distinct(connection: Connection, table: Table, column: str, where: Where) -> list[Any]:
@@ -104,7 +101,7 @@ def each(connection: Connection, table: Table, column: str, where: Where) -> lis
     found: list[Any] = []
     while True:
         shape, values = _read({**where, column: Above(found[-1] if found else "")})
-        step = _drawn_step(table, column, shape).run(connection, values).fetchone()
+        step = _drawn_step(table, column, shape).run(connection, [*values, 1]).fetchone()
         if step is None:
             return found
         found.append(step[0])
@@ -244,7 +241,7 @@ def _drawn_sum(table: Table, column: str | None, shape: Shape) -> Statement:
 
 @lru_cache(maxsize=1024)
 def _drawn_exists(table: Table, shape: Shape) -> Statement:
-    return _compiled(select(ONE).select_from(table).where(*_conditions(table, shape))).followed_by_words(" LIMIT 1")
+    return _compiled(select(ONE).select_from(table).where(*_conditions(table, shape))).followed_by(" LIMIT ?")
 
 
 @lru_cache(maxsize=1024)
@@ -255,7 +252,7 @@ def _drawn_distinct(table: Table, column: str, shape: Shape) -> Statement:
 @lru_cache(maxsize=1024)
 def _drawn_step(table: Table, column: str, shape: Shape) -> Statement:
     drawn = select(table.c[column]).where(*_conditions(table, shape)).order_by(table.c[column])
-    return _compiled(drawn).followed_by_words(" LIMIT 1")
+    return _compiled(drawn).followed_by(" LIMIT ?")
 
 
 @lru_cache(maxsize=1024)

@@ -52,6 +52,9 @@ System: Callers = frozenset({ActorKind.SYSTEM})
 Cursor = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """A place in a list or in the journal, given to ask for what follows."""
 
+Limit = Annotated[int, Field(ge=1, le=500)]
+"""How many rows of a list to give at most."""
+
 DEFAULT_WITHIN = 45.0  # OpenCode gives up on a tool call after 60.0 s
 
 

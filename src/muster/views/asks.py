@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any  # conditions on columns of several types
-
-from pydantic import Field
+from typing import Any  # conditions on columns of several types
 
 from muster.errors import Broken
 from muster.model.actor import Actor
@@ -16,7 +14,7 @@ from muster.model.run import Run, RunState
 from muster.model.server import Server
 from muster.model.turn import Turn
 from muster.store.records import Reading
-from muster.verbs import Cursor, Operator, System, view
+from muster.verbs import Cursor, Limit, Operator, System, view
 
 NEWEST = 5
 """So many of an agent's asks are shown with it; all of them stand in the journal."""
@@ -87,7 +85,7 @@ def list_(
     tx: Reading,
     actor: Actor,
     fleet_id: FleetId | None = None,
-    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+    limit: Limit = 50,
     cursor: Cursor | None = None,
 ) -> AskPage:
     """What agents wait for, newest first: permissions and questions that ask.answer answers."""

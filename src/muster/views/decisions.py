@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any  # conditions on columns of several types
-
-from pydantic import Field
+from typing import Any  # conditions on columns of several types
 
 from muster.model.actor import Actor
 from muster.model.agent import Agent
@@ -14,7 +12,7 @@ from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, MessageId
 from muster.store.decisions import proposal_for, tally_of, with_deadline
 from muster.store.records import Reading
-from muster.verbs import Cursor, Member, Operator, System, view
+from muster.verbs import Cursor, Limit, Member, Operator, System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def list_(
     actor: Actor,
     fleet_id: FleetId | None = None,
     status: DecisionStatus | None = None,
-    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+    limit: Limit = 50,
     cursor: Cursor | None = None,
 ) -> DecisionPage:
     """Proposals with their tallies, newest first."""

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from muster.model.actor import Actor
 from muster.model.agent import Agent
@@ -12,7 +9,7 @@ from muster.model.event import Entry
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId
 from muster.store.records import Reading
-from muster.verbs import Cursor, Operator, System, view
+from muster.verbs import Cursor, Limit, Operator, System, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +27,7 @@ def list_(
     fleet_id: FleetId | None = None,
     agent_id: AgentId | None = None,
     cursor: Cursor | None = None,
-    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> EventPage:
     """What happened after `cursor`; without one, the newest."""
     if fleet_id is not None:

@@ -15,11 +15,10 @@ from muster.model.ids import AgentId, FleetId
 from muster.model.turn import Turn
 from muster.store.members import FleetMember, error_of, members_of, newest_turn, reason_of, status_of
 from muster.store.records import Reading
-from muster.verbs import Cursor, Member, Operator, Settles, System, view
+from muster.verbs import Cursor, Limit, Member, Operator, Settles, System, view
 from muster.views.asks import PermissionRow, permissions_in
 from muster.views.results import Results, results_of
 
-Limit = Annotated[int, Field(ge=1, le=500)]
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait at most")]
 
 

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from muster.model.actor import Actor
 from muster.model.agent import Agent
@@ -14,7 +11,7 @@ from muster.model.ids import AgentId, FleetId, MessageId
 from muster.model.message import Message, MessageType
 from muster.model.receipt import Receipt, ReceiptRow
 from muster.store.records import Reading
-from muster.verbs import Cursor, Operator, view
+from muster.verbs import Cursor, Limit, Operator, view
 
 EXCERPT = 160  # letters
 
@@ -62,7 +59,7 @@ def list_(
     actor: Actor,
     fleet_id: FleetId,
     cursor: Cursor | None = None,
-    limit: Annotated[int, Field(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> MessagePage:
     """A fleet's messages, how far each has got with each recipient, and the receipts for it."""
     tx.get(Fleet, fleet_id)

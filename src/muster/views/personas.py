@@ -1,14 +1,11 @@
 """The personas that may be asked for in a project."""
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from pydantic import Field
 
 from muster.model.actor import Actor
 from muster.model.facts import Persona, Place
 from muster.store.records import Reading
-from muster.verbs import Cursor, Member, view
+from muster.verbs import Cursor, Limit, Member, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +32,7 @@ def list_(
     query: str | None = None,
     division: str | None = None,
     project: str | None = None,
-    limit: Annotated[int, Field(ge=1, le=500)] = 100,
+    limit: Limit = 100,
     cursor: Cursor | None = None,
 ) -> PersonaPage:
     """Personas by name: OpenCode's own, the user's and the project's. `query` looks in names and descriptions."""

@@ -22,8 +22,9 @@ from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run, RunState
 from muster.model.spent import Spent
-from muster.model.turn import Turn, TurnKind
+from muster.model.turn import TurnKind
 from muster.prompts.preamble import preamble
+from muster.store.members import has_open_turn
 from muster.store.records import Transaction
 from muster.verbs import Operator, Settles, System, command
 
@@ -150,8 +151,7 @@ def step(tx: Transaction, actor: Actor, agent: AgentId) -> Go:
     spent = tx.facts(Progress).spent
     if spent is not None:
         enforce(tx, _note(tx, row, None, spent))
-    open_turns = tx.count(Turn, agent=agent, ending=None)
-    return Go(go=tx.get(Agent, agent).paused is None and bool(open_turns))
+    return Go(go=tx.get(Agent, agent).paused is None and has_open_turn(tx, agent))
 
 
 def _note(tx: Transaction, row: Agent, tool: str | None, spent: Spent | None) -> Agent:

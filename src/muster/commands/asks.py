@@ -38,7 +38,7 @@ def ask(tx: Transaction, actor: Actor, run: RunId, told: HostAsk, policy: OnAsk,
     Told again, or of a run that has ended meanwhile, it changes nothing.
     """
     row = tx.get(Run, run)
-    known = row.server is None or tx.find(Ask, server=row.server, host_id=told.id, state=STANDING)
+    known = row.server is None or tx.any(Ask, server=row.server, host_id=told.id, state=STANDING)
     if known or row.state not in LIVE:
         return
     verdict = _by_policy(tx.get(Fleet, row.fleet).on_ask or policy, told)

@@ -1,6 +1,6 @@
 """What happens at a ceiling: the work pauses there, and goes on when somebody says so."""
 
-from muster.commands.endings import end_open_turns, end_run, open_turns, queue_again
+from muster.commands.endings import end_open_turns, end_run, queue_again
 from muster.commands.turns import say
 from muster.model.agent import Agent, Wanted
 from muster.model.budget import Budget, Means, Use
@@ -10,7 +10,7 @@ from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.turn import Ending, Turn, TurnKind
 from muster.prompts.continuation import GO_ON
 from muster.store import inboxes
-from muster.store.members import newest_turn
+from muster.store.members import has_open_turn, newest_turn
 from muster.store.records import Transaction
 from muster.store.statements import SET
 
@@ -37,7 +37,7 @@ def pause_agent(tx: Transaction, agent: Agent, reason: str) -> None:
 
     What is cut already ends as it was cut; whoever wakes the agent afterwards meets the ceiling then.
     """
-    if agent.paused is not None or agent.wanted is Wanted.STOPPED or not open_turns(tx, agent.id):
+    if agent.paused is not None or agent.wanted is Wanted.STOPPED or not has_open_turn(tx, agent.id):
         return
     paused, event = agent.pause(reason)
     tx.save(paused)

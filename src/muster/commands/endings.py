@@ -53,7 +53,7 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
 
 def note_rest(tx: Transaction, id: FleetId) -> None:
     """Tell that a fleet is quiet or paused, where it is."""
-    if tx.count(Run, fleet=id, state=ON_THE_WAY):
+    if tx.any(Run, fleet=id, state=ON_THE_WAY):
         return  # this is asked at every run's end, and all but the last need not read the whole fleet
     fleet = tx.get(Fleet, id)
     members = members_of(tx, id)
@@ -75,7 +75,7 @@ def noting_rest(tx: Transaction, id: FleetId) -> Iterator[None]:
 
 def _settle_time(tx: Transaction, ended: Run) -> None:
     tx.save(tx.get(Agent, ended.agent).rest(ended))
-    if not tx.count(Run, fleet=ended.fleet, state=RunState.WORKING):
+    if not tx.any(Run, fleet=ended.fleet, state=RunState.WORKING):
         tx.save(tx.get(Fleet, ended.fleet).rest(tx.now))
 
 

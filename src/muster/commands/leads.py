@@ -32,6 +32,6 @@ def knock(tx: Transaction, actor: Actor, session: SessionId, kind: str, message:
     """A lead asked for a toolkit: it is owed a turn that has it. Raises NotFound for a kind that there is not."""
     if kind not in KINDS:
         raise NotFound(kind="toolkit for a", id=kind, hint=f"There is: {', '.join(KINDS)}.")
-    if tx.find(Notice, session=session, kind=NoticeKind.DOOR, ending=None):
+    if tx.any(Notice, session=session, kind=NoticeKind.DOOR, ending=None):
         return
     owe(tx, session, NoticeKind.DOOR, OPENED, after=message)

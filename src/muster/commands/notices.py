@@ -27,7 +27,7 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequen
     kind = NoticeKind.PAUSED if status is FleetStatus.PAUSED else NoticeKind.QUIET
     if fleet.spawned_in is None:
         return
-    if kind is NoticeKind.QUIET and tx.find(Notice, fleet=fleet.id, kind=kind):
+    if kind is NoticeKind.QUIET and tx.any(Notice, fleet=fleet.id, kind=kind):
         return
     words = [_word(tx, member) for member in members]
     text = digest(fleet, status, reason_of(tx, fleet, status, members), words)
@@ -61,7 +61,7 @@ def owe(
 def owe_undelivered(tx: Transaction, session: SessionId, message: MessageId, name: str, why: str) -> None:
     """Owe a lead the news that a message of its own did not arrive: once, at the first recipient without it."""
     id = NoticeId(f"{PREFIXES[Notice]}_{message.partition('_')[2]}")
-    if tx.find(Notice, id=id) is None:
+    if not tx.any(Notice, id=id):
         owe(tx, session, NoticeKind.UNDELIVERABLE, undelivered(message, name, why), id=id)
 
 

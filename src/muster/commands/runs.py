@@ -23,7 +23,7 @@ from muster.model.run import LIVE, Outcome, Run, RunState
 from muster.model.spent import Spent
 from muster.model.turn import CUTS, Ending, Turn
 from muster.store import inboxes
-from muster.store.members import newest_turn
+from muster.store.members import has_open_turn, newest_turn
 from muster.store.records import Transaction
 from muster.verbs import System, command
 
@@ -188,7 +188,7 @@ def _report(tx: Transaction, run: RunId, spent: Spent | None) -> tuple[Run, Agen
     """A report about a turn that is still open; what was cut meanwhile ends as cut, so any other report is stale."""
     row = tx.get(Run, run)
     agent = tx.get(Agent, row.agent)
-    if agent.wanted is Wanted.STOPPED or agent.run != row.id or not tx.select(Turn, agent=agent.id, ending=None):
+    if agent.wanted is Wanted.STOPPED or agent.run != row.id or not has_open_turn(tx, agent.id):
         raise Stale(kind="run", id=run, state="cut")
     return row, _spend(tx, agent, spent)
 

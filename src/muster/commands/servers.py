@@ -70,7 +70,7 @@ def stop(
 def retire(tx: Transaction, actor: Actor, server: ServerId, generation: int, idle_since: datetime) -> None:
     """Let a server go that has had nothing to do since a moment; refused where it has."""
     row = tx.get(Server, server)
-    if tx.count(Run, server=server, state=LIVE) or row.idle_since(tx.last(Run, "ended_at", server=server)) > idle_since:
+    if tx.any(Run, server=server, state=LIVE) or row.idle_since(tx.last(Run, "ended_at", server=server)) > idle_since:
         raise Conflict(why=f"Server {server} is in use.")
     stopped, event = row.stop(generation=generation, why=StopReason.IDLE, detail=None, now=tx.now)
     tx.save(stopped)

@@ -108,6 +108,10 @@ def all_waiting(tx: Reading, agent: AgentId) -> list[Delivery]:
     return tx.select(Delivery, agent=agent, **WAITING)
 
 
+def any_waiting(tx: Reading, agents: Sequence[AgentId]) -> bool:
+    return tx.any(Delivery, agent=list(agents), **WAITING)
+
+
 def count_waiting(tx: Reading, agent: AgentId) -> int:
     return tx.count(Delivery, agent=agent, **WAITING)
 
@@ -133,7 +137,7 @@ def any_read_back(tx: Reading, turn: Turn) -> bool:
 
 
 def any_unseen(tx: Reading, agents: Sequence[AgentId]) -> bool:
-    return tx.any(Delivery, agent=list(agents), **WAITING) or any_underway(tx, agents)
+    return any_waiting(tx, agents) or any_underway(tx, agents)
 
 
 def carried_by(tx: Reading, turns: Sequence[TurnId]) -> list[Delivery]:

@@ -82,3 +82,8 @@ def newest_turn(tx: Reading, agent: AgentId) -> Turn:
     if not turns:
         raise Broken(why=f"agent {agent} has no turn")
     return turns[0]
+
+
+def has_open_turn(tx: Reading, agent: AgentId) -> bool:
+    """Whether it has been told something that it has not answered yet."""
+    return tx.any(Turn, agent=agent, ending=None)

@@ -12,7 +12,7 @@ from muster.model.ask import OPEN, SHOWN, Answer, Ask, AskKind, AskState, Questi
 from muster.model.ids import AgentId, AskId, FleetId, RunId, ServerId, SessionId
 from muster.model.run import Run, RunState
 from muster.model.server import Server
-from muster.model.turn import Turn
+from muster.store.members import has_open_turn
 from muster.store.records import Reading
 from muster.verbs import Cursor, Limit, Operator, System, view
 
@@ -107,7 +107,7 @@ def desk(tx: Reading, actor: Actor, server: ServerId) -> Desk:
     runs = tx.select(Run, server=server, state=RunState.WORKING)
     return Desk(
         server=tx.get(Server, server),
-        askers=[_asker(run, agent) for run in runs if (agent := tx.get(Agent, run.agent)) and _has_turn(tx, agent)],
+        askers=[_asker(run, tx.get(Agent, run.agent)) for run in runs if has_open_turn(tx, run.agent)],
         asks=tx.select(Ask, server=server, state=OPEN),
     )
 
@@ -121,7 +121,7 @@ def servers(tx: Reading, actor: Actor) -> list[ServerId]:
 @view(by=System)
 def is_waiting(tx: Reading, actor: Actor, run: RunId) -> bool:
     """Whether the operator has yet to answer what a run asks."""
-    return tx.count(Ask, run=run, state=AskState.WAITING) > 0
+    return tx.any(Ask, run=run, state=AskState.WAITING)
 
 
 @view(by=System)
@@ -132,7 +132,7 @@ def server_of(tx: Reading, actor: Actor, ask: AskId) -> ServerId:
 
 def permissions_in(tx: Reading, fleet: FleetId, agents: Iterable[AgentId]) -> dict[AgentId, list[PermissionRow]]:
     """What each agent asked for and what it was told, oldest first. One look tells that nobody did."""
-    if not tx.count(Ask, fleet=fleet):
+    if not tx.any(Ask, fleet=fleet):
         return {}
     return {agent: _newest(tx, agent) for agent in agents}
 
@@ -164,10 +164,6 @@ def _row(tx: Reading, ask: Ask) -> AskRow:
         asked_at=ask.asked_at,
         deadline_at=ask.deadline_at,
     )
-
-
-def _has_turn(tx: Reading, agent: Agent) -> bool:
-    return tx.count(Turn, agent=agent.id, ending=None) > 0
 
 
 def _asker(run: Run, agent: Agent) -> Asker:

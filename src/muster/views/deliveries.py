@@ -43,7 +43,7 @@ def round_(tx: Reading, actor: Actor, agent: AgentId) -> Round:
         underway=inboxes.underway(tx, agent),
         unsent=frozenset(turn.id for turn in tx.select(Turn, agent=agent, ending=None) if not turn.sends),
         is_due=_is_due(tx, row, run),
-        is_gone=why_gone(row, run) is not None and inboxes.count_waiting(tx, agent) > 0,
+        is_gone=why_gone(row, run) is not None and inboxes.any_waiting(tx, [agent]),
     )
 
 

@@ -23,7 +23,7 @@ class Occupied:
 def get(tx: Reading, actor: Actor, server: ServerId) -> Occupied:
     """One host server."""
     row = tx.get(Server, server)
-    if tx.count(Run, server=row.id, state=LIVE):
+    if tx.any(Run, server=row.id, state=LIVE):
         return Occupied(server=row, idle_since=None)
     return Occupied(server=row, idle_since=row.idle_since(tx.last(Run, "ended_at", server=row.id)))
 

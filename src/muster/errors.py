@@ -17,6 +17,7 @@ facts, because agents read errors and obey them.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar  # Any: facts are JSON values, which have no finite type
 
 Facts = Mapping[str, Any]
@@ -354,6 +355,24 @@ FAMILIES: tuple[type[MusterError], ...] = (
     GitFailed,
     Broken,
 )
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """A refusal leaves this block by itself, however many task groups wrapped it: of several, the first.
+
+    A group that also holds something else, which may be a bug, stays whole.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:  # not `except*`: what is raised in one comes out in a group again
+        refused, rest = group.split(MusterError)
+        if refused is None or rest is not None:
+            raise
+        first: BaseException = refused
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 def tree(root: type[MusterError] = MusterError) -> Iterator[type[MusterError]]:

@@ -27,7 +27,7 @@ from muster import commands, config, views
 from muster.checkpoints import checkpoint
 from muster.commands import servers as server_commands
 from muster.engine import Engine
-from muster.errors import MusterError
+from muster.errors import ungrouped
 from muster.facts import Premises, readers
 from muster.home import Announcement, Home
 from muster.hosts.contract import Host, ServerWish
@@ -84,10 +84,8 @@ def run(port: int | None = None) -> None:
     settings = config.load()
     home = Home(folder=config.state_folder())
     host = OpenCodeHost(state=home.folder, program=settings.opencode or None)
-    try:
+    with ungrouped():
         anyio.run(partial(serve, home, host, settings, port=port), backend_options={"use_uvloop": True})
-    except* MusterError as group:
-        raise group.exceptions[0] from None
 
 
 async def serve(home: Home, host: Host, settings: config.Settings, *, port: int | None) -> None:

@@ -6,7 +6,7 @@ import string
 import pytest
 
 from muster import errors
-from muster.errors import FAMILIES, MusterError, tree
+from muster.errors import FAMILIES, GitFailed, MusterError, NoHub, tree, ungrouped
 
 KINDS = list(tree())
 
@@ -41,3 +41,28 @@ def test_every_error_belongs_to_one_family_and_has_its_status():
         (family,) = [family for family in families if issubclass(kind, family)]
         own = {errors.NotFound: 404, errors.WrongMethod: 405}.get(kind, family.status)
         assert (kind.status, kind.exit_code) == (own, family.exit_code)
+
+
+REFUSAL = NoHub(home="here")
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        REFUSAL,
+        ExceptionGroup("one", [REFUSAL, GitFailed(what="log", why="no")]),
+        ExceptionGroup("two", [ExceptionGroup("one", [REFUSAL]), GitFailed(what="log", why="no")]),
+    ],
+    ids=["alone", "in a group", "in a group in a group"],
+)
+def test_refusal_comes_out_of_the_groups_around_it(wrapped):
+    with pytest.raises(NoHub) as caught, ungrouped():
+        raise wrapped
+    assert caught.value is REFUSAL
+
+
+def test_group_that_holds_a_bug_too_stays_whole():
+    group = ExceptionGroup("one", [REFUSAL, ExceptionGroup("two", [ValueError("a bug")])])
+    with pytest.raises(ExceptionGroup) as caught, ungrouped():
+        raise group
+    assert caught.value is group

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import anyio
 import httpx2
 
-from muster.errors import HostAway, HostFailed, MusterError, SessionLost
+from muster.errors import HostAway, HostFailed, SessionLost, ungrouped
 
 USER = "opencode"
 HEALTH = "/global/health"
@@ -103,15 +103,10 @@ async def together(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
     async def make(index: int, call: Callable[[], Awaitable[Any]]) -> None:
         answers[index] = await call()
 
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as tasks:
             for index, call in enumerate(calls):
                 tasks.start_soon(make, index, call)
-    except BaseExceptionGroup as group:  # not `except*`: what is raised in one comes out in a group again
-        refused, rest = group.split(MusterError)
-        if refused is None or rest is not None:
-            raise
-        raise refused.exceptions[0] from None
     return answers
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from muster.errors import Unavailable
+
 DIALECT = sqlite.dialect(paramstyle="qmark")
 APPLICATION_ID = 0x4D535452  # "MSTR", in the file's header: https://www.sqlite.org/fileformat2.html#application_id
 BUSY_MS = 5_000
@@ -85,6 +87,20 @@ def blames_the_file(error: BaseException) -> bool:
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & PRIMARY not in PASSING
+
+
+def refusal(error: BaseException, *, verb: str) -> BaseException:
+    """What whoever waits for a piece of work hears of an error in it: the database's own become ours here.
+
+    `verb`: what the store could not be.
+    """
+    if isinstance(error, DBAPIError):
+        unavailable = Unavailable(why=f"The store could not be {verb}: {error.orig}.")
+        unavailable.__cause__ = error
+        return unavailable
+    if isinstance(error, StopIteration):
+        return RuntimeError(f"StopIteration was raised while the store was {verb}")  # which no future takes
+    return error
 
 
 def begin(connection: Connection) -> None:

@@ -10,7 +10,6 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar  # Any: looks find different things
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from muster.errors import Unavailable
 from muster.store import dialects
@@ -30,19 +29,16 @@ class _Look(Generic[T]):
         try:
             found = self._found(connection)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - handed to whoever waits, whatever it is
-            refusal = RuntimeError("a look raised StopIteration") if isinstance(error, StopIteration) else error
+            refusal = dialects.refusal(error, verb="read")
             return lambda: None if self.future.done() else self.future.set_exception(refusal)
         return lambda: None if self.future.done() else self.future.set_result(found)
 
     def _found(self, connection: Connection) -> T:
+        dialects.begin_reading(connection)
         try:
-            dialects.begin_reading(connection)
-            try:
-                return self._work(connection)
-            finally:
-                dialects.execute(connection, "ROLLBACK")
-        except DBAPIError as error:
-            raise Unavailable(why=f"The store could not be read: {error.orig}.") from error
+            return self._work(connection)
+        finally:
+            dialects.execute(connection, "ROLLBACK")
 
 
 class Readers:

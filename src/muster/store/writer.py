@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar  # Any: jobs of one group return differ
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from muster.errors import MusterError, Unavailable
+from muster.errors import Unavailable
 from muster.store import dialects, journal
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class _Job(Generic[T]):
             raise error
         dialects.execute(connection, "ROLLBACK TO job")
         dialects.execute(connection, "RELEASE job")
-        refusal = _translated(error)
+        refusal = dialects.refusal(error, verb="written")
         self._answer = lambda: self.future.set_exception(refusal)
 
     def refuse(self, error: BaseException) -> None:
@@ -129,7 +129,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
             dialects.abandon(self._connection)
             head = self._what_stands()
-            refusal = _translated(error)
+            refusal = dialects.refusal(error, verb="written")
             for job in group:
                 job.refuse(refusal)
         self._loop.call_soon_threadsafe(self._tell, head, group)  # once for all: each call wakes the loop
@@ -144,12 +144,3 @@ class Writer:
         with suppress(DBAPIError):
             return journal.head(self._connection)
         return 0
-
-
-def _translated(error: BaseException) -> BaseException:
-    """The database's own errors become ours here; everything else is what the job meant to say."""
-    if isinstance(error, DBAPIError) and not isinstance(error, MusterError):
-        return Unavailable(why=f"The store could not be written: {error.orig}.")
-    if isinstance(error, StopIteration):
-        return RuntimeError("a job raised StopIteration")  # which no future takes
-    return error

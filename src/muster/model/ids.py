@@ -17,4 +17,6 @@ WakeupId = NewType("WakeupId", str)
 WorktreeId = NewType("WorktreeId", str)
 SnapshotId = NewType("SnapshotId", str)
 ErrandId = NewType("ErrandId", str)
+MergeId = NewType("MergeId", str)
+LandedPathId = NewType("LandedPathId", str)  # a merge's and a number: a colon lies between them
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

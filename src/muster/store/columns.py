@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Text
 from sqlalchemy.types import TypeDecorator
 
 from muster.model.ask import Option, Question
+from muster.model.merge import MergeFacts, PathNote, Sides
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -85,6 +86,28 @@ class Questions(TypeDecorator[tuple[Question, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Any) -> tuple[Question, ...] | None:
         return None if value is None else tuple(_question(told) for told in json.loads(value))
+
+
+class Findings(TypeDecorator[MergeFacts]):
+    """What is told of a merge, as JSON: only what there is to tell."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: MergeFacts | None, dialect: Any) -> str | None:
+        if value is None:
+            return None
+        return json.dumps({name: told for name, told in asdict(value).items() if told}, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> MergeFacts | None:
+        return None if value is None else _facts(json.loads(value))
+
+
+def _facts(told: dict[str, Any]) -> MergeFacts:
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    for name, kind in (("obstacles", PathNote), ("kept", PathNote), ("sides", Sides)):
+        values[name] = tuple(kind(**one) for one in told.get(name, ()))
+    return MergeFacts(**values)
 
 
 def _question(told: dict[str, Any]) -> Question:

@@ -23,6 +23,7 @@ from muster.model.errand import Errand
 from muster.model.event import Entry, Event
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
+from muster.model.merge import LandedPath, Merge
 from muster.model.message import Message
 from muster.model.notice import Notice
 from muster.model.receipt import Receipt
@@ -52,6 +53,8 @@ Record = (
     | Worktree
     | Snapshot
     | Errand
+    | Merge
+    | LandedPath
 )
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
@@ -74,6 +77,8 @@ TABLES: Mapping[type, Table] = {
     Worktree: schema.worktrees,
     Snapshot: schema.snapshots,
     Errand: schema.errands,
+    Merge: schema.merges,
+    LandedPath: schema.landed_paths,
 }
 PREFIXES: Mapping[type, str] = {
     Fleet: "flt",
@@ -88,6 +93,7 @@ PREFIXES: Mapping[type, str] = {
     Worktree: "wkt",
     Snapshot: "snp",
     Errand: "ern",
+    Merge: "mrg",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 LETTERS = ALPHABET.encode() * 8  # the one that each byte stands for

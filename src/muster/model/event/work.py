@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from muster.model.event.told import Event
-from muster.model.ids import ErrandId, SnapshotId, WorktreeId
+from muster.model.ids import ErrandId, MergeId, SnapshotId, WorktreeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +88,68 @@ class ErrandAsked(Event):
 class ErrandEnded(Event):
     errand: ErrandId
     error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRequested(Event):
+    """The agent's work is to land in the files of the project."""
+
+    merge: MergeId
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeComputed(Event):
+    """It fits: so many paths are to be written."""
+
+    merge: MergeId
+    paths: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeLanded(Event):
+    merge: MergeId
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeConflicted(Event):
+    """Nothing was written: these files were changed on both sides."""
+
+    merge: MergeId
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRefused(Event):
+    merge: MergeId
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeEmptied(Event):
+    """There was nothing new to land."""
+
+    merge: MergeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeUndoAsked(Event):
+    merge: MergeId
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeUndone(Event):
+    """The files are as they were before it, but for so many that somebody changed since."""
+
+    merge: MergeId
+    kept: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeKept(Event):
+    """It was to be undone, and could not be now."""
+
+    merge: MergeId
+    why: str

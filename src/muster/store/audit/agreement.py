@@ -27,6 +27,7 @@ from muster.store.schema import (
     events,
     fleets,
     leads,
+    merges,
     messages,
     notices,
     receipts,
@@ -75,6 +76,8 @@ TALES = (
     Tale(table=decisions, event="decision.opened", by="message", moment="opened_at", same=("quorum",)),
     Tale(table=decisions, event="decision.resolved", by="message", moment="resolved_at"),
     Tale(table=votes, event="vote.cast", by="vote", moment="at", same=("number", "approve")),
+    Tale(table=merges, event="merge.requested", by="merge", moment="requested_at", same=("project",)),
+    Tale(table=merges, event="merge.computed", by="merge", moment="computed_at"),
     Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action", "by")),
     Tale(table=worktrees, event="worktree.asked", by="worktree", moment="created_at", same=("folder",)),
     Tale(table=snapshots, event="worktree.snapshotted", by="snapshot", moment="taken_at", same=("commit", "why")),
@@ -89,6 +92,10 @@ ONCE = {tale.event: tale.by for tale in TALES} | {
     "turn.composed": "turn",
     "ask.delivered": "ask",
     "ask.withdrawn": "ask",
+    "merge.landed": "merge",
+    "merge.conflicted": "merge",
+    "merge.refused": "merge",
+    "merge.emptied": "merge",
     "delivery.undeliverable": "delivery",
 }
 """What is told once of each row, and where it names the row."""
@@ -101,6 +108,7 @@ NAMED = {
     "message": messages,
     "worktree": worktrees,
     "errand": errands,
+    "merge": merges,
 }
 """The fields of bodies that name a row, and where that row is."""
 

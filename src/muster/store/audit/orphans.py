@@ -13,6 +13,7 @@ from muster.store.schema import (
     errands,
     fleets,
     leads,
+    merges,
     notices,
     runs,
     servers,
@@ -21,7 +22,7 @@ from muster.store.schema import (
     worktrees,
 )
 
-WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errands)
+WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errands, merges)
 
 
 @error

@@ -8,7 +8,7 @@ from muster.store.schema.agents import agents, asks, fleets, leads, notices, run
 from muster.store.schema.journal import events, requests
 from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
 from muster.store.schema.pieces import metadata
-from muster.store.schema.work import errands, snapshots, worktrees
+from muster.store.schema.work import errands, landed_paths, merges, snapshots, worktrees
 
 __all__ = [
     "CARRIED",
@@ -21,7 +21,9 @@ __all__ = [
     "errands",
     "events",
     "fleets",
+    "landed_paths",
     "leads",
+    "merges",
     "messages",
     "metadata",
     "notices",

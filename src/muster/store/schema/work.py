@@ -1,8 +1,8 @@
 """What agents made, and what keeps it."""
 
-from sqlalchemy import Column, ForeignKey, Index, Table
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table
 
-from muster.store.columns import Moment, Utf8, Words
+from muster.store.columns import Findings, Moment, Utf8, Words
 from muster.store.schema.pieces import metadata, partial, reference, row_id, seq
 
 worktrees = Table(
@@ -73,5 +73,54 @@ errands = Table(
     Column("asked_at", Moment, nullable=False),
     Column("ended_at", Moment),
     partial("ix_errands_wanted", "seq", where="state = 'wanted'"),
+    sqlite_autoincrement=True,
+)
+
+merges = Table(
+    "merges",
+    metadata,
+    seq(),
+    row_id(),
+    Column("agent", Utf8, ForeignKey("agents.id"), nullable=False),
+    reference("fleet", "fleets"),
+    Column("project", Utf8, nullable=False),
+    Column("run", Utf8, nullable=False),
+    Column("by_itself", Boolean, nullable=False),
+    Column("include_uncommitted", Boolean, nullable=False),
+    Column("land_as", Utf8, nullable=False),
+    Column("requested_by", Utf8, nullable=False),
+    Column("state", Utf8, nullable=False),
+    Column("tip", Utf8),
+    Column("ours", Utf8),
+    Column("head", Utf8),
+    Column("facts", Findings, nullable=False),
+    Column("undo_wanted", Boolean, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("computed_at", Moment),
+    Column("answered_at", Moment),
+    Column("undone_at", Moment),
+    Index("ix_merges_agent", "agent", "state"),
+    Index("ix_merges_project", "project", "state"),
+    Index("ix_merges_state", "state"),
+    partial("ix_merges_undo", "project", where="undo_wanted IS TRUE"),
+    sqlite_autoincrement=True,
+)
+
+landed_paths = Table(
+    "landed_paths",
+    metadata,
+    seq(),
+    row_id(),
+    Column("merge", Utf8, ForeignKey("merges.id"), nullable=False),
+    Column("project", Utf8, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("path", Utf8, nullable=False),
+    Column("old_blob", Utf8),
+    Column("old_mode", Utf8),
+    Column("new_blob", Utf8),
+    Column("new_mode", Utf8),
+    Column("state", Utf8, nullable=False),
+    Index("ix_landed_paths_merge", "merge", "state"),
+    Index("ix_landed_paths_project", "project", "state"),
     sqlite_autoincrement=True,
 )

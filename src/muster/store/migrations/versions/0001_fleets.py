@@ -584,3 +584,72 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_snapshots_worktree", "snapshots", ["worktree"], unique=False)
+    op.create_table(
+        "merges",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("run", sa.Text(), nullable=False),
+        sa.Column("by_itself", sa.Boolean(), nullable=False),
+        sa.Column("include_uncommitted", sa.Boolean(), nullable=False),
+        sa.Column("land_as", sa.Text(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("tip", sa.Text(), nullable=True),
+        sa.Column("ours", sa.Text(), nullable=True),
+        sa.Column("head", sa.Text(), nullable=True),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("undo_wanted", sa.Boolean(), nullable=False),
+        sa.Column("requested_at", sa.BigInteger(), nullable=False),
+        sa.Column("computed_at", sa.BigInteger(), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("undone_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["agent"],
+            ["agents.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["fleet"],
+            ["fleets.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_merges_agent", "merges", ["agent", "state"], unique=False)
+    op.create_index("ix_merges_fleet", "merges", ["fleet"], unique=False)
+    op.create_index("ix_merges_project", "merges", ["project", "state"], unique=False)
+    op.create_index("ix_merges_state", "merges", ["state"], unique=False)
+    op.create_index(
+        "ix_merges_undo",
+        "merges",
+        ["project"],
+        unique=False,
+        sqlite_where=sa.text("undo_wanted IS TRUE"),
+        postgresql_where=sa.text("undo_wanted IS TRUE"),
+    )
+    op.create_table(
+        "landed_paths",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("merge", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("old_blob", sa.Text(), nullable=True),
+        sa.Column("old_mode", sa.Text(), nullable=True),
+        sa.Column("new_blob", sa.Text(), nullable=True),
+        sa.Column("new_mode", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merge"],
+            ["merges.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_landed_paths_merge", "landed_paths", ["merge", "state"], unique=False)
+    op.create_index("ix_landed_paths_project", "landed_paths", ["project", "state"], unique=False)

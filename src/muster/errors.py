@@ -217,6 +217,14 @@ class PortTaken(Conflict):
     next = "Start with --port 0 for any free port, or set `port` in config.toml."
 
 
+class RepositoryHeld(Conflict):
+    """Two hubs in one repository would each take the other's worktrees for left over."""
+
+    code = "repository_held"
+    says = "Another hub ({home}, pid {pid}) owns the worktrees of {repository}."
+    next = "Use that hub, or end it with `MUSTER_HOME={home} muster down` and try again."
+
+
 # ── wait, or mend this machine ───────────────────────────────────────────────────────────────────
 
 

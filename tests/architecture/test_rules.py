@@ -30,8 +30,8 @@ NO_IDEA = {
     "manager", "managers", "helper", "helpers", "util", "utils", "common", "misc", "service", "services",
     "handler", "handlers", "core", "shared", "base", "info",
 }  # fmt: skip
-# Names given from outside: git calls it a merge base.
-FOREIGN_NAMES = {"merge_base"}
+# Names given from outside: the base of a merge or a branch, in git's words.
+FOREIGN_NAMES = {"merge_base", "base_of"}
 
 DATABASES = {"sqlalchemy", "alembic", "sqlite3", "psycopg"}
 SQL = re.compile(

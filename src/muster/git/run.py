@@ -5,9 +5,13 @@ its `.git` file included, may have been written to harm: so each call names the 
 and none of the commands that a repository's own configuration brings is run.
 """
 
+import fcntl
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +19,15 @@ from muster.errors import GitFailed
 
 SECONDS = 300.0  # a bound for the largest repositories, not a wish
 TOLD = 400  # characters of git's own words
+PAUSE_SECONDS = 0.05
 DRIVERS = r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver)$"
 WORDS = (b"[filter", b"[merge", b"[include")  # without any of them a file configures no driver
 
 ALWAYS = (
     ("core.fsmonitor", "false"),
     ("core.hooksPath", "/dev/null"),
+    ("core.alternateRefsCommand", "true"),  # told nothing
+    ("core.splitIndex", "false"),  # an index of ours is one file, and leaves none beside the user's
     ("core.pager", "cat"),
     ("core.quotePath", "false"),
     ("advice.detachedHead", "false"),
@@ -31,6 +38,8 @@ ALWAYS = (
     ("commit.gpgSign", "false"),
     ("submodule.recurse", "false"),
 )
+_held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())  # locks that a command inherits
+
 LFS = {  # drivers that `git lfs install --local` writes: the only ones of a repository's own that are let through
     "clean": "git-lfs clean -- %f",
     "smudge": "git-lfs smudge -- %f",
@@ -61,7 +70,7 @@ def git(
     """What git prints. `index` is used in place of the checkout's own. Raises GitFailed, with git's own words."""
     code, out, err = ask(checkout, *arguments, stdin=stdin, index=index, environment=environment)
     if code:
-        raise GitFailed(what=arguments[0], why=_words(err) or f"exit {code}")
+        raise GitFailed(what=_verb(arguments), why=_words(err) or f"exit {code}")
     return out
 
 
@@ -73,16 +82,71 @@ def ask(
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Exit code, output and errors, for calls whose exit code is an answer. Raises GitFailed where git cannot run."""
-    command = ["git", f"--git-dir={checkout.git_dir}", f"--work-tree={checkout.work_tree}", *arguments]
     variables = _environment(index) | _settings([*ALWAYS, *_disarmed(checkout)]) | dict(environment or {})
-    return _run(command, variables, stdin, checkout.work_tree)
+    return _run([*_named(checkout), *arguments], variables, stdin, checkout.work_tree)
+
+
+def discover(directory: Path, *arguments: str) -> bytes:
+    """What git prints of the repository that it finds from a folder upwards.
+
+    For the user's own folders, whose `.git` is believed. Raises GitFailed, where there is none too.
+    """
+    if not directory.is_dir():
+        raise GitFailed(what=arguments[0], why=f"{directory} is not a folder")
+    code, out, err = _run(["git", *arguments], _environment(None) | _settings(ALWAYS), b"", directory)
+    if code:
+        raise GitFailed(what=arguments[0], why=_words(err) or f"exit {code}")
+    return out
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Waits until nobody else works under this lock file: neither in this process nor in another.
+
+    The git commands begun meanwhile hold it too, so that one which outlives a killed hub is waited for.
+    """
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise GitFailed(what="lock", why=str(error)) from error
+    try:
+        _lock(handle, lock)
+        token = _held.set((*_held.get(), handle))
+        try:
+            yield
+        finally:
+            _held.reset(token)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, lock: Path) -> None:
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise GitFailed(what="lock", why=f"{lock} has been held for {SECONDS:.0f} s") from error
+            time.sleep(PAUSE_SECONDS)
+
+
+def _named(checkout: Checkout) -> list[str]:
+    return ["git", f"--git-dir={checkout.git_dir}", f"--work-tree={checkout.work_tree}"]
 
 
 def _run(command: Sequence[str], variables: Mapping[str, str], stdin: bytes, cwd: Path) -> tuple[int, bytes, bytes]:
     at = cwd if cwd.is_dir() else Path("/")
     try:
         done = subprocess.run(
-            command, input=stdin, capture_output=True, env=dict(variables), cwd=at, timeout=SECONDS, check=False
+            command,
+            input=stdin,
+            capture_output=True,
+            env=dict(variables),
+            cwd=at,
+            timeout=SECONDS,
+            check=False,
+            pass_fds=_held.get(),
         )
     except FileNotFoundError as error:
         raise GitFailed(what="itself", why="there is no git on the PATH") from error
@@ -132,17 +196,16 @@ def _disarmed(checkout: Checkout) -> list[tuple[str, str]]:
 
 def _own_drivers(checkout: Checkout) -> list[tuple[str, str]]:
     """Key and value of those that stand in the repository's own files, with what these include."""
-    found = []
-    for file in (checkout.common / "config", checkout.git_dir / "config.worktree"):
-        if not _may_configure_drivers(file):
-            continue
-        command = ["git", "config", "--file", str(file), "--includes", "--null", "--get-regexp", DRIVERS]
-        code, out, err = _run(command, _environment(None), b"", Path("/"))
-        if code not in (0, 1):  # 1: there is none
-            raise GitFailed(what="config", why=_words(err))
-        entries = out.decode(errors="surrogateescape").split("\0")
-        found += [(key, value) for key, _, value in (entry.partition("\n") for entry in entries) if key]
-    return found
+    if not any(map(_may_configure_drivers, (checkout.common / "config", checkout.git_dir / "config.worktree"))):
+        return []
+    # Asked as git itself reads it: whether an `includeIf` holds depends on the checkout.
+    command = [*_named(checkout), "config", "--show-scope", "--null", "--get-regexp", DRIVERS]
+    code, out, err = _run(command, _environment(None), b"", checkout.work_tree)
+    if code not in (0, 1):  # 1: there is none
+        raise GitFailed(what="config", why=_words(err))
+    told = iter(out.decode(errors="surrogateescape").split("\0"))
+    entries = [(scope, entry.partition("\n")) for scope, entry in zip(told, told, strict=False)]
+    return [(key, value) for scope, (key, _, value) in entries if scope in ("local", "worktree")]
 
 
 def _may_configure_drivers(file: Path) -> bool:
@@ -154,6 +217,12 @@ def _may_configure_drivers(file: Path) -> bool:
     except OSError as error:
         raise GitFailed(what="config", why=str(error)) from error
     return any(word in told.replace(b" ", b"") for word in WORDS)
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """What git is asked to do, behind the settings of this one call."""
+    named = iter(arguments)
+    return next((word for word in named if word != "-c" or not next(named, "")), "")
 
 
 def _words(err: bytes) -> str:

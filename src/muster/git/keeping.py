@@ -1,0 +1,46 @@
+"""The hub's own bare repository beside the user's: what is kept there stays whole when the user's is deleted."""
+
+import os
+from pathlib import Path
+
+from muster.git.beside import delete, sync
+from muster.git.commits import DURABLE, commit_named
+from muster.git.run import Checkout, ask, git
+
+
+def kept(keep: Path) -> Checkout:
+    """The hub's repository, to read from."""
+    return Checkout(common=keep, git_dir=keep, work_tree=keep)
+
+
+def keep_ref(checkout: Checkout, keep: Path, ref: str, commit: str) -> None:
+    """Commit and all that it reaches are in `keep` under the same ref, on the disk. Begun with what the user has."""
+    if not keep.is_dir():
+        _begin(checkout, keep)
+    source = str(checkout.common)
+    if commit_named(kept(keep), ref) == commit:
+        return
+    durable = (*DURABLE, "-c", "fetch.unpackLimit=1")  # one file to write through, however many objects
+    plain = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--update-shallow")
+    git(kept(keep), *durable, "fetch", *plain, source, f"+{commit}:{ref}")
+
+
+def forget_ref(keep: Path, ref: str) -> None:
+    if keep.is_dir():
+        git(kept(keep), "update-ref", "-d", ref)
+
+
+def _begin(checkout: Checkout, keep: Path) -> None:
+    draft = keep.with_name(f"{keep.name}.{os.getpid()}.new")
+    delete(draft)
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    plain = ("--quiet", "--bare", "--template=", "--dissociate")
+    code, _, _ = ask(checkout, "clone", *plain, "--local", str(checkout.common), str(draft))
+    if code:  # a repository that is itself made of links
+        delete(draft)
+        git(checkout, "clone", *plain, "--no-local", str(checkout.common), str(draft))
+    if keep.is_dir():
+        delete(draft)
+        return
+    draft.rename(keep)
+    sync(keep.parent)

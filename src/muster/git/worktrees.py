@@ -1,0 +1,223 @@
+"""An agent's own worktree: made, found, mended, removed.
+
+Above it: the reconciler that wants a folder to be there, or gone. Below it: git. It knows no agents and no rows. All
+of it can be done again after a crash at any point, and ends the same.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from muster.errors import GitFailed
+from muster.git.beside import Note, beside, delete, read, sync, whole, working_on, write
+from muster.git.commits import commit_named, commit_of, empty_commit, temporary_index, tree_named
+from muster.git.contents import fill, follow, write_tree
+from muster.git.project import open_project
+from muster.git.run import Checkout, ask, git
+
+SCRATCH = "scratch"
+REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorktreeWish:
+    """A worktree of the project at `folder`, on a branch of its own that begins at the commit `base`."""
+
+    project: Path
+    folder: Path
+    branch: str
+    base: str
+
+
+def create(wish: WorktreeWish) -> Checkout:
+    """Make it so, from whatever an earlier try, a crash or the agent has left; files of a worktree once ready stay.
+
+    Raises GitFailed, also where the folder or the branch is there and not from us.
+    """
+    project, folder = open_project(wish.project), whole(wish.folder)
+    with working_on(folder):
+        note = read(folder)
+        if note is None or not note.is_ready:
+            _refuse_foreign(folder, note)
+            return _make(project, replace(wish, folder=folder))
+        return _mend(project, replace(wish, folder=folder), note)
+
+
+def checkout_of(project: Checkout, folder: Path) -> Checkout:
+    """The worktree at a folder, by what was noted when it was made; nothing inside the folder is asked.
+
+    Raises GitFailed where it is not one of this project's, or its folder is a link now.
+    """
+    folder = whole(folder)
+    note = read(folder)
+    if note is None or not note.is_ready or Path(note.common) != project.common:
+        raise GitFailed(what="worktree", why=f"{folder} is no worktree of {project.common}")
+    if folder.is_symlink():
+        raise GitFailed(what="worktree", why=f"{folder} was replaced by a link")
+    checkout = Checkout(common=project.common, git_dir=Path(note.git_dir), work_tree=folder)
+    if not _is_registered(checkout):
+        raise GitFailed(what="worktree", why=f"{folder} is not registered any more; it has to be created again")
+    return checkout
+
+
+def owned(project: Checkout, root: Path) -> list[Path]:
+    """Folders under `root` that are, or were to become, worktrees of this repository, whoever knows of them."""
+    root = root.resolve()
+    known = {Path(told).parent for told in _registrations(project).values()}
+    noted = {place.parent.parent / place.parent.name[1:] for place in root.glob("**/.*/worktree.json")}
+    ours = {folder for folder in noted if (note := read(folder)) and Path(note.common) == project.common}
+    return sorted(folder for folder in known | ours if folder.is_relative_to(root) and folder.name != SCRATCH)
+
+
+def base_of(project: Checkout, *, dirty: bool) -> str:
+    """The commit that a worktree begins at: HEAD, or one on top of it with all that the user has not committed.
+
+    Nothing of the user's is touched; in an empty repository there is an empty commit instead of HEAD's.
+    """
+    head = commit_named(project, "HEAD") or empty_commit(project)
+    if not dirty:
+        return head
+    with temporary_index() as index:
+        theirs = project.git_dir / "index"
+        if theirs.exists():
+            index.write_bytes(theirs.read_bytes())
+        _ = follow(project, index, theirs if theirs.exists() else None)
+        tree = write_tree(project, index)
+    if tree == tree_named(project, head):
+        return head
+    return commit_of(project, tree, (head,), "The user's work that was not committed yet")
+
+
+def remove(checkout: Checkout) -> None:
+    """The folder and its registration go; branch and snapshots stay. Done again, it goes on where it stopped."""
+    folder = checkout.work_tree
+    with working_on(folder) as place:
+        if folder.exists() or folder.is_symlink():
+            delete(place / REMOVING)
+            folder.rename(place / REMOVING)
+        _unregister(checkout, folder)
+        delete(place / REMOVING)
+        for file in place.iterdir():
+            if file.name != "lock":
+                delete(file)
+    delete(place)
+
+
+def _refuse_foreign(folder: Path, note: Note | None) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise GitFailed(what="worktree add", why=f"{folder} is in the way")
+    if note is None and folder.is_dir() and any(folder.iterdir()):
+        raise GitFailed(what="worktree add", why=f"{folder} holds files that are not from us")
+
+
+def _make(project: Checkout, wish: WorktreeWish) -> Checkout:
+    """From nothing: what an earlier try left has never been worked in."""
+    folder = wish.folder
+    note = Note(common=str(project.common), branch=wish.branch, base=wish.base)
+    write(folder, note)
+    delete(folder)
+    checkout = _register(project, wish)
+    git(checkout, "read-tree", "--reset", "-u", "HEAD")
+    _begin_index(checkout)
+    write(folder, replace(note, git_dir=str(checkout.git_dir), is_ready=True))
+    return checkout
+
+
+def _mend(project: Checkout, wish: WorktreeWish, note: Note) -> Checkout:
+    """A worktree that was ready keeps its files; what git needs to know of it is made true again."""
+    folder = wish.folder
+    if folder.is_symlink():
+        raise GitFailed(what="worktree", why=f"{folder} was replaced by a link")
+    checkout = Checkout(common=project.common, git_dir=Path(note.git_dir), work_tree=folder)
+    if not _is_registered(checkout):
+        checkout = _register(project, wish)
+        git(checkout, "read-tree", "HEAD")
+        write(folder, replace(note, git_dir=str(checkout.git_dir)))
+    if not folder.is_dir():
+        folder.mkdir()
+        git(checkout, "checkout-index", "--all", "--force")
+    _point(checkout)
+    return checkout
+
+
+def _register(project: Checkout, wish: WorktreeWish) -> Checkout:
+    """Git learns of the worktree in an empty folder beside it, so that what stands in the true one is in no way."""
+    scratch = beside(wish.folder) / SCRATCH
+    for git_dir, told in _registrations(project).items():
+        if Path(told).parent in (scratch, wish.folder):
+            delete(git_dir)
+    delete(scratch)
+    branch = _branch(project, wish)
+    reason = ("--lock", "--reason", "kept by muster")
+    git(project, "worktree", "add", "--quiet", "--no-checkout", *reason, *branch[0], str(scratch), branch[1])
+    git_dir = next(at for at, told in _registrations(project).items() if Path(told).parent == scratch)
+    checkout = Checkout(common=project.common, git_dir=git_dir, work_tree=wish.folder)
+    (git_dir / "logs").mkdir(exist_ok=True)
+    (git_dir / "logs" / "HEAD").touch()  # where it is, git writes on, whatever core.logAllRefUpdates says
+    wish.folder.mkdir(parents=True, exist_ok=True)
+    _point(checkout)
+    delete(scratch)
+    return checkout
+
+
+def _branch(project: Checkout, wish: WorktreeWish) -> tuple[list[str], str]:
+    ref = f"refs/heads/{wish.branch}"
+    code, out, _ = ask(project, "rev-parse", "--verify", "--quiet", ref)
+    if code:
+        return ["-b", wish.branch], wish.base
+    note = read(wish.folder)
+    if not (note and note.is_ready) and out.decode().strip() != wish.base:
+        raise GitFailed(what="worktree add", why=f"the branch {wish.branch} is there already and stands elsewhere")
+    return [], wish.branch
+
+
+def _point(checkout: Checkout) -> None:
+    """Folder and registration name each other."""
+    dot_git, told = checkout.work_tree / ".git", f"gitdir: {checkout.git_dir}\n".encode()
+    if dot_git.is_symlink() or not dot_git.is_file() or dot_git.read_bytes() != told:
+        if dot_git.is_symlink() or dot_git.exists():
+            dot_git.rename(_free(beside(checkout.work_tree) / "replaced"))
+        dot_git.write_bytes(told)
+    registered = checkout.git_dir / "gitdir"
+    if registered.read_bytes() != os.fsencode(dot_git) + b"\n":
+        registered.write_bytes(os.fsencode(dot_git) + b"\n")
+    sync(checkout.git_dir)
+
+
+def _free(path: Path) -> Path:
+    return next(at for number in range(10_000) if not (at := path.with_name(f"{path.name}-{number}")).exists())
+
+
+def _begin_index(checkout: Checkout) -> None:
+    """Snapshots begin with git's notes of the files that were just written, where those are of all files."""
+    theirs, index = checkout.git_dir / "index", beside(checkout.work_tree) / "index.new"
+    sparse = any(entry.startswith(b"S ") for entry in git(checkout, "ls-files", "-t", "-z").split(b"\0"))
+    if sparse or not theirs.exists():
+        fill(checkout, index, theirs)
+    else:
+        index.write_bytes(theirs.read_bytes())
+    index.replace(index.with_name(f"index-{write_tree(checkout, index)}"))
+
+
+def _is_registered(checkout: Checkout) -> bool:
+    return checkout.git_dir.parent == checkout.common / "worktrees" and (checkout.git_dir / "HEAD").is_file()
+
+
+def _registrations(project: Checkout) -> dict[Path, str]:
+    """Each worktree's folder in the repository, and the `.git` that it names."""
+    return dict(_each_registration(project.common / "worktrees"))
+
+
+def _each_registration(worktrees: Path) -> Iterator[tuple[Path, str]]:
+    for told in sorted(worktrees.glob("*/gitdir")):
+        try:
+            yield told.parent, os.fsdecode(told.read_bytes()).removesuffix("\n")
+        except OSError:
+            continue
+
+
+def _unregister(checkout: Checkout, folder: Path) -> None:
+    for git_dir, told in _registrations(checkout).items():
+        if Path(told).parent == folder:
+            delete(git_dir)

@@ -5,30 +5,26 @@ its place and renamed into it, so that a crash leaves the old one or the new one
 Neither the index, nor HEAD, nor the stash, nor a ref is touched.
 """
 
-import errno
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
 
 from muster.git.obstacles import GITLINK, SPARE
+from muster.git.placing import Blocked, Nowhere, folder_of, gives_way, is_same, put, remove, remove_empty_folders
 from muster.git.run import Checkout, git
 from muster.git.scratch import enter, remove_leftovers, scratch
-from muster.git.standing import Stamp, Standing, place_of, stamp_of, standing
+from muster.git.standing import Standing, place_of, standing
 from muster.model import filename
 from muster.model.change import PathChange
 
 ATTRIBUTES = ".gitattributes"
 PURPOSE = "landing"
-CHUNK = 1 << 20
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OTHER = "what stands there is not what was to be replaced"
 
 
 class Outcome(StrEnum):
@@ -85,6 +81,8 @@ def _make(project: Checkout, folder: Path, changes: Sequence[PathChange]) -> Pat
     made = folder / "files"
     made.mkdir()
     entries = {change.path: change.new for change in changes if change.new is not None}
+    if not entries:
+        return made
     _copy_attributes(project, made, changes)
     enter(project, folder / "index", entries)
     checkout = replace(project, work_tree=made)
@@ -107,19 +105,22 @@ def _copy_attributes(project: Checkout, made: Path, changes: Sequence[PathChange
 
 
 def _land(project: Checkout, change: PathChange, found: Standing | None, made: Path) -> Landed:
+    path = filename.raw(change.path)
     source = place_of(replace(project, work_tree=made), change.path)
     try:
-        with _folder_of(project, change.path, make=change.new is not None) as folder:
+        with folder_of(project.work_tree, path, make=change.new is not None and found is not None) as folder:
             outcome = _land_in(folder, change, found, source)
             os.fsync(folder)
-    except _Nowhere:
+    except Nowhere:
+        if change.new is not None:
+            return Landed(change, Outcome.BLOCKED, OTHER)
         outcome = Outcome.ALREADY
-    except _Blocked as blocked:
+    except Blocked as blocked:
         return Landed(change, Outcome.BLOCKED, str(blocked))
     except OSError as error:
         return Landed(change, Outcome.BLOCKED, error.strerror or str(error))
     if change.new is None:
-        _remove_empty_folders(project, change.path)
+        remove_empty_folders(project.work_tree, path)
     return Landed(change, outcome)
 
 
@@ -128,191 +129,25 @@ def _land_in(folder: int, change: PathChange, found: Standing | None, source: Pa
     with suppress(FileNotFoundError):
         os.unlink(spare, dir_fd=folder)  # of one that died before the rename
     if GITLINK in (change.old_mode, change.new_mode):
-        raise _Blocked("it is a submodule")
+        raise Blocked("it is a submodule")
     if found is None:
         found = _looked_at_again(folder, name, change, source)
     if found.content == change.new:
         return Outcome.ALREADY
     if change.new is None:
-        _check(folder, name, found.stamp)
-        os.unlink(name, dir_fd=folder)
-    elif found.stamp is None:
-        _put(folder, name, spare, source)
+        remove(folder, name, found.stamp)
     else:
-        _fill(folder, spare, source, instead_of=found.stamp)
-        _replace(folder, name, spare, found.stamp)
+        put(folder, name, spare, source, found.stamp)
     return Outcome.WRITTEN
 
 
 def _looked_at_again(folder: int, name: bytes, change: PathChange, source: Path) -> Standing:
-    """Git found neither what was to be replaced nor what replaces it. Raises _Blocked where that is so."""
-    if change.old is None and _gives_way(folder, name):
+    """Git found neither what was to be replaced nor what replaces it. Raises Blocked where that is so."""
+    if change.old is None and gives_way(folder, name):
         return Standing(None, None)
-    if change.new is not None and _is_same(folder, name, source):
+    if change.new is not None and is_same(folder, name, source):
         return Standing(change.new, None)  # written under attributes that do not hold yet
-    raise _Blocked("what stands there is not what was to be replaced")
-
-
-def _check(folder: int, name: bytes, stamp: Stamp | None) -> None:
-    if _stamp_in(folder, name) != stamp:
-        raise _Blocked("it was changed at this very moment")
-
-
-def _stamp_in(folder: int, name: bytes) -> Stamp | None:
-    return stamp_of(os.stat(name, dir_fd=folder, follow_symlinks=False))
-
-
-def _gives_way(folder: int, name: bytes) -> bool:
-    """Nothing is there, or was but empty folders."""
-    try:
-        inner = os.open(name, FOLDER, dir_fd=folder)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        if not all(_gives_way(inner, os.fsencode(entry.name)) for entry in os.scandir(inner)):
-            return False
-        os.rmdir(name, dir_fd=folder)
-    finally:
-        os.close(inner)
-    return True
-
-
-def _is_same(folder: int, name: bytes, source: Path) -> bool:
-    try:
-        there, made = os.stat(name, dir_fd=folder, follow_symlinks=False), source.lstat()
-        if stat.S_IFMT(there.st_mode) != stat.S_IFMT(made.st_mode):
-            return False
-        if stat.S_ISLNK(made.st_mode):
-            return os.readlink(name, dir_fd=folder) == os.fsencode(source.readlink())
-        with open(_opened(name, os.O_RDONLY, folder), "rb") as one, source.open("rb") as other:
-            return _is_executable(there) == _is_executable(made) and _is_equal(one, other)
-    except FileNotFoundError:
-        return False
-
-
-def _is_executable(told: os.stat_result) -> bool:
-    return bool(told.st_mode & stat.S_IXUSR)
-
-
-def _is_equal(one: BinaryIO, other: BinaryIO) -> bool:
-    while (chunk := one.read(CHUNK)) == other.read(CHUNK):
-        if not chunk:
-            return True
-    return False
-
-
-# ── writing ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _put(folder: int, name: bytes, spare: bytes, source: Path) -> None:
-    """Where nothing stands. A file that somebody made there meanwhile stays."""
-    try:
-        if source.is_symlink():
-            os.symlink(os.fsencode(source.readlink()), name, dir_fd=folder)
-            return
-        _fill(folder, spare, source, instead_of=None)
-        try:
-            os.link(spare, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            _replace(folder, name, spare, None)
-        else:
-            os.unlink(spare, dir_fd=folder)
-    except FileExistsError:
-        raise _Blocked("a file was put there at this very moment") from None
-
-
-def _fill(folder: int, spare: bytes, source: Path, *, instead_of: Stamp | None) -> None:
-    """The whole file, on disk, under its passing name."""
-    if source.is_symlink():
-        os.symlink(os.fsencode(source.readlink()), spare, dir_fd=folder)
-        return
-    with open(_opened(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, folder), "wb") as copy, source.open("rb") as made:
-        shutil.copyfileobj(made, copy)
-        copy.flush()
-        os.fchmod(copy.fileno(), _permissions(source.stat().st_mode, instead_of))
-        os.fsync(copy.fileno())
-
-
-def _permissions(made: int, instead_of: Stamp | None) -> int:
-    """As git makes them; who may read a file that stood there stays as it was."""
-    if instead_of is None or not stat.S_ISREG(instead_of.mode):
-        return made & 0o777
-    readers = instead_of.mode & 0o666
-    return readers | (readers & 0o444) >> 2 if made & stat.S_IXUSR else readers
-
-
-def _replace(folder: int, name: bytes, spare: bytes, stamp: Stamp | None) -> None:
-    try:
-        if stamp is not None:
-            _check(folder, name, stamp)
-        elif _is_there(folder, name):
-            raise FileExistsError
-        os.rename(spare, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except (OSError, _Blocked):
-        os.unlink(spare, dir_fd=folder)
-        raise
-
-
-def _is_there(folder: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-# ── places ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def _folder_of(project: Checkout, path: str, *, make: bool) -> Iterator[int]:
-    """The folder that holds the path, reached through no symlink. Raises _Nowhere where it is not to be made."""
-    with ExitStack() as opened:
-        folder = os.open(project.work_tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        opened.callback(os.close, folder)
-        for part in filename.raw(path).split(b"/")[:-1]:
-            folder = _enter(folder, part, make=make)
-            opened.callback(os.close, folder)
-        yield folder
-
-
-def _enter(folder: int, part: bytes, *, make: bool) -> int:
-    try:
-        return os.open(part, FOLDER, dir_fd=folder)
-    except FileNotFoundError:
-        if not make:
-            raise _Nowhere from None
-    except (NotADirectoryError, OSError) as error:
-        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-            raise
-        if not make:
-            raise _Nowhere from None
-        raise _Blocked("one of its folders is a file or a symlink") from None
-    os.mkdir(part, dir_fd=folder)
-    os.fsync(folder)
-    return os.open(part, FOLDER, dir_fd=folder)
-
-
-def _remove_empty_folders(project: Checkout, path: str) -> None:
-    """As git does it when the last file of a folder goes. The work tree itself stays."""
-    parts = filename.raw(path).split(b"/")[:-1]
-    while parts:
-        with suppress(_Nowhere), _folder_of(project, filename.told(b"/".join(parts)), make=False) as folder:
-            try:
-                os.rmdir(parts[-1], dir_fd=folder)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return
-        parts.pop()
-
-
-def _opened(name: bytes, flags: int, folder: int) -> int:
-    return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    raise Blocked(OTHER)
 
 
 def _name(path: str) -> bytes:
@@ -322,11 +157,3 @@ def _name(path: str) -> bytes:
 def _spare(path: str) -> bytes:
     """Known by its path: so what was left of it is found, and nothing of the user's is taken for it."""
     return f"{SPARE}{hashlib.sha256(filename.raw(path)).hexdigest()[:16]}".encode()
-
-
-class _Blocked(Exception):
-    """What stands there is not to be touched."""
-
-
-class _Nowhere(Exception):
-    """There is no such folder, so nothing is in it."""

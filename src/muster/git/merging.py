@@ -56,6 +56,8 @@ def ours(project: Checkout, landings: Sequence[Landing] = ()) -> str:
     found = standing(project, {path: _candidates(history) for path, history in histories.items()})
     landed = {path: found[path].content for path in found if _is_landed(histories[path], found[path])}
     tips = [landing.tip for at, landing in enumerate(landings) if _stands(landing, at, histories, found)]
+    if head is not None and not landed and not tips:
+        return head
     parents = dict.fromkeys(tips if head is None else [head, *tips])
     return commit(project, _tree(project, head, landed), parents, "The user's side of a merge")
 
@@ -151,7 +153,7 @@ def _is_taken_back(at: int, history: History, found: Standing | None) -> bool:
 
 def _tree(project: Checkout, head: str | None, landed: Mapping[str, Content | None]) -> str:
     if head is not None and not landed:
-        return git(project, "rev-parse", f"{head}^{{tree}}").decode().strip()
+        return f"{head}^{{tree}}"
     with scratch(project, "ours") as folder:
         index = folder / "index"
         git(project, "read-tree", "--empty" if head is None else head, index=index)

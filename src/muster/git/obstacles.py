@@ -56,8 +56,9 @@ def obstacles(project: Checkout, changes: Sequence[PathChange]) -> list[Obstacle
 def _misplaced(project: Checkout, changes: Sequence[PathChange]) -> Iterator[tuple[str, Why]]:
     """Paths that cannot be written where they are, whatever they hold."""
     leaving = {change.path for change in changes if change.new is None}
-    outside = _outside_sparse_checkout(project, changes)
-    clashing = _clashing(project, changes, leaving) if _setting(project, "core.ignoreCase") else set()
+    switched_on = _switched_on(project)
+    outside = _outside_sparse_checkout(project, changes) if "core.sparsecheckout" in switched_on else set()
+    clashing = _clashing(project, changes, leaving) if "core.ignorecase" in switched_on else set()
     for change in changes:
         if (why := _misplaced_by(project, change, leaving)) is not None:
             yield change.path, why
@@ -149,13 +150,16 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _setting(project: Checkout, name: str) -> bool:
-    return ask(project, "config", "--type=bool", "--get", name)[1].strip() == b"true"
+def _switched_on(project: Checkout) -> set[str]:
+    """Of the two settings that matter here, in git's spelling: without capitals."""
+    out = ask(project, "config", "--null", "--type=bool", "--get-regexp", r"^core\.(ignorecase|sparsecheckout)$")[1]
+    told = dict(entry.partition("\n")[::2] for entry in out.decode().split("\0"))
+    return {name for name, value in told.items() if value == "true"}
 
 
 def _outside_sparse_checkout(project: Checkout, changes: Sequence[PathChange]) -> set[str]:
     patterns = project.git_dir / "info" / "sparse-checkout"
-    if not _setting(project, "core.sparseCheckout") or not patterns.is_file():
+    if not patterns.is_file():
         return set()
     with scratch(project, "sparse") as folder:
         index = folder / "index"
@@ -188,13 +192,8 @@ def _of_the_users(project: Checkout, changes: Sequence[PathChange]) -> Iterator[
 
 def _staged(project: Checkout) -> tuple[dict[str, Content | None], set[str]]:
     """What the index holds where it differs from HEAD, and the paths of which it holds several sides."""
-    told = raw_changes(
-        git(
-            project,
-            *("diff-index", "--cached", "-z", "--no-renames", "--ignore-submodules=none", "--ita-invisible-in-index"),
-            head_of(project) or empty_tree(project),
-        )
-    )
+    command = ("diff-index", "--cached", "-z", "--no-renames", "--ignore-submodules=none", "--ita-invisible-in-index")
+    told = raw_changes(git(project, *command, head_of(project) or empty_tree(project)))
     unmerged = {change.path for letter, change in told if letter == "U"}
     return {change.path: change.new for _, change in told if change.path not in unmerged}, unmerged
 

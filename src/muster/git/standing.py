@@ -5,11 +5,12 @@ Only the paths asked about are read. Nothing is written to the repository's obje
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from muster.git.run import Checkout, ask, git
+from muster.git.run import Checkout, git
 from muster.git.scratch import enter, scratch
 from muster.model import filename
 from muster.model.change import Content
@@ -94,12 +95,12 @@ def _contents(candidates: Sequence[Content | None]) -> list[Content]:
 
 
 def _equal(project: Checkout, entries: Mapping[str, Content]) -> dict[str, Content]:
-    """Those that stand in the work tree. Git compares, with an index that holds nothing else."""
+    """Those that stand in the work tree. Git compares, with an index that holds nothing else.
+
+    It lists what it holds, and once more what of it differs.
+    """
     with scratch(project, "compare") as folder:
-        index = folder / "index"
-        enter(project, index, entries)
-        ask(project, "update-index", "-q", "--refresh", index=index)  # exit 1: some differ
-        held = git(project, "ls-files", "-z", index=index)
-        differing = git(project, "diff-files", "-z", "--name-only", "--ignore-submodules=none", index=index)
-    same = {filename.told(name) for name in set(held.split(b"\0")) - set(differing.split(b"\0"))}
-    return {path: content for path, content in entries.items() if path in same}
+        enter(project, folder / "index", entries)
+        listed = git(project, "ls-files", "-z", "--cached", "--modified", index=folder / "index")
+    times = Counter(listed.split(b"\0"))
+    return {path: content for path, content in entries.items() if times[filename.raw(path)] == 1}

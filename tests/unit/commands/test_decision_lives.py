@@ -141,9 +141,13 @@ class Life:
             poll.count(self.stage.clock())
 
     async def cancel(self, place: int) -> None:
-        self.count()  # what a deadline has decided, a cancellation does not change
+        """Again, it changes nothing: what a deadline has decided meanwhile is not noted by it either."""
+        if place in self.living:
+            self.count()  # what a deadline has decided, a cancellation does not change
         await self.stage.engine.execute(agent_commands.cancel, OPERATOR, self.agents[place])
-        self.living.discard(place)
+        if place not in self.living:
+            return
+        self.living.remove(place)
         for poll in self.polls:
             poll.gone.add(place)
         self.count()

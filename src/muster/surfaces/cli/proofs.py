@@ -1,10 +1,10 @@
 """What came of messages and votes, for people: each in a few words, below it who got it, who said what."""
 
+from muster.surfaces.cli.mail import EVERYBODY
 from muster.surfaces.cli.output import Json
 from muster.surfaces.cli.text import clock
 from muster.visible import visible
 
-EVERYBODY = "*"
 SUBJECT = 60  # letters
 
 

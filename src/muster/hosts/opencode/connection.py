@@ -120,22 +120,16 @@ class OpenCodeConnection:
         newest = await self._client.get(own, wish.directory, session=wish.session, limit=NEWEST_MESSAGES)
         found: dict[str, Arrival] = {}
         for turn in wish.turns:
-            prompt = await self._message(wish, translate.message_id(turn), newest)
+            prompt = await self._among(newest, wish.session, wish.directory, translate.message_id(turn))
             found[turn] = arrivals.prompt_arrival(prompt, newest)
         for mark in wish.calls:
             id, _, call = mark.partition(":")
-            message = await self._message(wish, id, newest)
+            message = await self._among(newest, wish.session, wish.directory, id)
             at_work = wish.session in statuses
             found[mark] = arrivals.call_arrival(message, call, newest, at_work=at_work)
         for name, moment in wish.moments.items():
             found[name] = arrivals.moment_arrival(moment, newest)
         return found
-
-    async def _message(self, wish: ArrivalsWish, id: str, newest: list[Any]) -> Any | None:
-        for message in newest:
-            if message["info"]["id"] == id:
-                return message
-        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish.session, wish.directory, id)
 
     async def abort(self, session: SessionId, directory: str) -> None:
         """OpenCode (1.18) keeps what an aborted session asked for, so that is taken back too."""
@@ -235,17 +229,17 @@ class OpenCodeConnection:
         )
         return Reading(
             status=statuses.get(wish.session),
-            question=await self._question(wish, newest),
+            question=await self._among(newest, wish.session, wish.directory, translate.message_id(wish.id)),
             newest=newest,
             spent=await self._tally.of(session, newest, children, wish.directory),
         )
 
-    async def _question(self, wish: TurnWish, newest: list[Any]) -> Any | None:
-        named = translate.message_id(wish.id)
+    async def _among(self, newest: list[Any], session: SessionId, directory: str, id: str) -> Any | None:
+        """A message, looked for in those that were read already, which may be all there are."""
         for message in newest:
-            if message["info"]["id"] == named:
+            if message["info"]["id"] == id:
                 return message
-        return None if len(newest) < NEWEST_MESSAGES else await self._find(wish.session, wish.directory, named)
+        return None if len(newest) < NEWEST_MESSAGES else await self._find(session, directory, id)
 
     async def _find(self, session: SessionId, directory: str, id: str) -> Any | None:
         """A message, wherever it stands. A lost session has none either; whatever is done next tells."""

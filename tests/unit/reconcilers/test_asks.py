@@ -17,24 +17,12 @@ from muster.model.ask import HostAsk, OnAsk, Option, Question
 from muster.model.deadline import Watch
 from muster.model.facts import Terms
 from muster.prompts.refusal import REFUSAL, operators_refusal
-from muster.reconcilers import asks as asks_module
-from muster.reconcilers import hosts as hosts_module
-from muster.reconcilers import queue as queue_module
 from unit.stage import WITHIN_SECONDS, Clock, Stage, agent_actor, at_work, hub, refused, server_rows
 
 pytestmark = pytest.mark.anyio
 
 COLOUR = Question(question="Which colour?", options=(Option(label="red", description="warm"),), multiple=False)
 SIZE = Question(question="Which size?", options=(), multiple=False)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often: what is tested is what is done, not how long it takes."""
-    monkeypatch.setattr(asks_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.05)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.1)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
 
 
 @dataclass

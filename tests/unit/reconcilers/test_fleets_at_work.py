@@ -16,32 +16,10 @@ from muster.model.actor import SYSTEM
 from muster.model.ceiling import Ceilings, Sharding
 from muster.model.ids import ServerId, SessionId
 from muster.model.server import ServerState, StopReason
-from muster.reconcilers import hosts as hosts_module
-from muster.reconcilers import queue as queue_module
 from muster.store import dialects
-from unit.reconcilers.cast import Cast
 from unit.stage import WITHIN_SECONDS, Stage, at_work, hub, server_rows
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often: what is tested is what is done, not how long it takes."""
-    monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.05)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.5)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return Cast()
-
-
-@pytest.fixture
-async def stage(tmp_path, clock, cast):
-    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock) as stage:
-        yield stage
 
 
 def outcomes(results: dict) -> list[tuple[str, str | None, str | None]]:

@@ -1,44 +1,26 @@
 """What a lead hears by itself of its messages: which did not arrive, and that some are held back."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muster.commands import leads as lead_commands
 from muster.commands import notices as notice_commands
-from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.notice import NoticeEnding
 from muster.model.wakeup import Wakefulness
-from muster.reconcilers import deliveries as deliveries_module
-from muster.reconcilers import queue as queue_module
-from unit.reconcilers.cast import Cast
-from unit.stage import Clock, Stage, at_work, hub
+from unit.stage import Stage, at_work
 
 pytestmark = pytest.mark.anyio
 LEAD = OPERATOR.leading("ses_lead", "/somewhere")
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.2)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
-
-
 @pytest.fixture
-def cast() -> Cast:
-    return Cast()
-
-
-@pytest.fixture
-async def stage(tmp_path: Path, clock: Clock, cast: Cast) -> AsyncIterator[Stage]:
-    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock) as stage:
-        seen = {"session": LEAD.session, "directory": LEAD.directory, "bridge": "here"}
-        await stage.engine.execute(lead_commands.see, SYSTEM, **seen)
-        yield stage
+async def stage(stage: Stage) -> Stage:
+    """With a lead that has shown itself."""
+    seen = {"session": LEAD.session, "directory": LEAD.directory, "bridge": "here"}
+    await stage.engine.execute(lead_commands.see, SYSTEM, **seen)
+    return stage
 
 
 async def spawned(stage: Stage, *prompts: str) -> dict[str, Any]:

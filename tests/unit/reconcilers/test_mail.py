@@ -1,7 +1,5 @@
 """Messages find their way to agents: idle ones are woken, working ones are told what is urgent, nobody twice."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,31 +7,10 @@ import pytest
 from muster.hosts.scripted import ScriptedHost
 from muster.model.delivery import Arrival
 from muster.model.wakeup import Wakefulness
-from muster.reconcilers import deliveries as deliveries_module
-from muster.reconcilers import queue as queue_module
-from unit.reconcilers.cast import Cast
-from unit.stage import Clock, Stage, agent_actor, at_work, hub, refused
+from unit.stage import Stage, agent_actor, at_work, hub, refused
 
 pytestmark = pytest.mark.anyio
 QUOTE = "> "
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.2)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return Cast()
-
-
-@pytest.fixture
-async def stage(tmp_path: Path, clock: Clock, cast: Cast) -> AsyncIterator[Stage]:
-    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock) as stage:
-        yield stage
 
 
 async def say(stage: Stage, to: str, payload: str, type: str = "result", **rest: Any) -> dict[str, Any]:

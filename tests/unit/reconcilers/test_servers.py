@@ -11,7 +11,6 @@ from muster.hosts.scripted import Reply, ScriptedHost
 from muster.model.ids import RunId, ServerId
 from muster.model.server import ServerState
 from muster.reconcilers import hosts as hosts_module
-from muster.reconcilers import queue as queue_module
 from unit.reconcilers.cast import Cast
 from unit.stage import WITHIN_SECONDS, Clock, Stage, at_work, hub, server_rows
 
@@ -19,12 +18,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often: what is tested is what is done, not how long it takes."""
-    monkeypatch.setattr(hosts_module, "TEND_SECONDS", 0.05)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_module, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.2)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
 
 
 @dataclass

@@ -1,40 +1,15 @@
 """Votes among agents at work: a proposal wakes its voters, its end its proposer, and a deadline ends it by itself."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import SYSTEM
-from muster.reconcilers import decisions as decisions_module
-from muster.reconcilers import deliveries as deliveries_module
-from muster.reconcilers import queue as queue_module
-from unit.reconcilers.cast import Cast
-from unit.stage import Clock, Stage, agent_actor, at_work, hub
+from unit.stage import Stage, agent_actor, at_work, hub
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(deliveries_module, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(queue_module, "RESYNC_SECONDS", 0.2)
-    monkeypatch.setattr(queue_module, "FIRST_BACKOFF", 0.01)
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return Cast()
-
-
-@pytest.fixture
-async def stage(tmp_path: Path, clock: Clock, cast: Cast) -> AsyncIterator[Stage]:
-    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock) as stage:
-        yield stage
 
 
 async def open_in(stage: Stage, fleet: dict[str, Any], *, quorum: int, by_agent: bool = True, **rest: Any) -> str:

@@ -8,7 +8,7 @@ Neither the index, nor HEAD, nor the stash, nor a ref is touched.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -40,7 +40,7 @@ class Landed:
     why: str = ""
 
 
-def land(project: Checkout, changes: Sequence[PathChange]) -> Iterator[Landed]:
+def land(project: Checkout, changes: Sequence[PathChange]) -> Generator[Landed, None, None]:
     """Each path in turn, on disk when it is told. Safe to run again, whole or in part, after a crash on any line.
 
     One landing at a time in a checkout. Raises GitFailed where git cannot make the contents (a filter that fails);
@@ -54,7 +54,7 @@ def land(project: Checkout, changes: Sequence[PathChange]) -> Iterator[Landed]:
             yield _land(project, change, found.get(change.path), made)
 
 
-def undo(project: Checkout, changes: Sequence[PathChange]) -> Iterator[Landed]:
+def undo(project: Checkout, changes: Sequence[PathChange]) -> Generator[Landed, None, None]:
     """The same backwards: a path goes back only where what was landed still stands."""
     for landed in land(project, [change.backwards() for change in changes]):
         yield replace(landed, change=landed.change.backwards())

@@ -26,9 +26,12 @@ IDENTITY = {
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """A merge that was landed and not undone: the agent's commit, and what it changed in the user's files."""
+    """A merge of which something stands: the agent's commit, and what it changed in the user's files.
 
-    tip: str
+    Without a tip it does not stand whole: it was stopped, or not all of it could be undone.
+    """
+
+    tip: str | None
     changes: tuple[PathChange, ...]
 
 
@@ -55,7 +58,7 @@ def ours(project: Checkout, landings: Sequence[Landing] = ()) -> str:
     histories = _histories(landings)
     found = standing(project, {path: _candidates(history) for path, history in histories.items()})
     landed = {path: found[path].content for path in found if _is_landed(histories[path], found[path])}
-    tips = [landing.tip for at, landing in enumerate(landings) if _stands(landing, at, histories, found)]
+    tips = [one.tip for at, one in enumerate(landings) if one.tip and _stands(one, at, histories, found)]
     if head is not None and not landed and not tips:
         return head
     parents = dict.fromkeys(tips if head is None else [head, *tips])

@@ -140,9 +140,10 @@ class Engine:
             await self._await(verb, actor, arguments, patience)
             return verb.render(await self.execute(verb, actor, **arguments))
         mark = _fingerprint(verb, arguments)
-        known = await self._database.read(actor, lambda reading: reading.remembered(request_id))
-        if known is not None:
-            return _first_answer(known, verb, mark)
+        if verb.awaits is not None or verb.facts is not None:  # what a repeated request need not wait for
+            known = await self._database.read(actor, lambda reading: reading.remembered(request_id))
+            if known is not None:
+                return _first_answer(known, verb, mark)
         await self._await(verb, actor, arguments, patience)
         facts = await self._read_facts(verb, actor, arguments)
 

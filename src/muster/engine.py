@@ -16,6 +16,7 @@ from muster.errors import BadValue, RequestReused, Unavailable, WrongType
 from muster.model.actor import Actor
 from muster.model.event import Entry
 from muster.store.database import Database
+from muster.store.journal import Listener
 from muster.store.records import Transaction
 from muster.store.requests import Remembered
 from muster.verbs import Catalog, Json, Settles, Verb, read_object
@@ -76,6 +77,10 @@ class Engine:
             if entries:
                 yield entries
             await self._database.watch.beyond(after)
+
+    def hear(self, listener: Listener) -> None:
+        """Have it called with the facts of each commit, before whoever caused them is answered."""
+        self._database.watch.hear(listener)
 
     def close(self) -> None:
         """Let nobody wait any longer: every wait answers `unavailable`, every stream ends."""

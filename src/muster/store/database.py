@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from muster.errors import DatabaseDamaged, DatabaseForeign, DatabaseFromTheFuture, StateNotWritable
 from muster.model.actor import SYSTEM, Actor
-from muster.model.event import Entry
+from muster.model.event import Entry, Fact
 from muster.store import dialects, journal
 from muster.store.migrations import HEAD, KNOWN, upgrade
 from muster.store.readers import Readers
@@ -44,7 +44,7 @@ class Database:
         A caller that is cancelled meanwhile leaves the job to finish: it may have been committed.
         """
 
-        def job(connection: Connection) -> tuple[T, list[journal.Fact]]:
+        def job(connection: Connection) -> tuple[T, list[Fact]]:
             tx = Transaction(connection, actor, self._clock(), facts)
             return work(tx), tx.told
 

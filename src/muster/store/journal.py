@@ -5,7 +5,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from itertools import takewhile
 from math import inf
@@ -15,7 +15,7 @@ import anyio
 from sqlalchemy import Connection
 
 from muster.errors import Unavailable
-from muster.model.event import Entry, Event, event_name
+from muster.model.event import Entry, Event, Fact, event_name
 from muster.store import statements
 from muster.store.chain import BEFORE_THE_FIRST, entry_hash
 from muster.store.columns import microseconds, whole
@@ -24,30 +24,21 @@ from muster.store.schema import events
 PAGE = 500
 KEPT = 2000  # entries that stay at hand
 PAUSE_SECONDS = 0.005  # between two wake-ups
+Listener = Callable[[Sequence[Fact]], None]
 COLUMNS = [column.name for column in events.columns if column.name != "hash"]
 _written = json.JSONEncoder(ensure_ascii=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What is to be appended, as its row will hold it."""
-
-    at: datetime
-    name: str
-    actor: str
-    fleet: str | None
-    agent: str | None
-    body: str
 
 
 def told(event: Event, *, actor: str, at: datetime) -> Fact:
     names = [field.name for field in fields(event) if field.name not in ("fleet", "agent")]
     body = whole(_written({name: getattr(event, name) for name in names}))
-    return Fact(at, event_name(type(event)), actor, event.fleet, event.agent, body)
+    return Fact(at=at, name=event_name(type(event)), actor=actor, fleet=event.fleet, agent=event.agent, body=body)
 
 
 def append(connection: Connection, facts: Sequence[Fact]) -> None:
     """In order, each with its hash on the one before it."""
+    if not facts:
+        return
     hash = statements.newest(connection, events, "hash") or BEFORE_THE_FIRST
     rows = []
     for fact in facts:
@@ -90,12 +81,22 @@ class Watch:
         self._telling = False
         self._grown = anyio.Event()
         self._closed = False
+        self._listeners: list[Listener] = []
 
     @property
     def head(self) -> int:
         return self._head
 
-    def grow(self, head: int) -> None:
+    def hear(self, listener: Listener) -> None:
+        """Have it called with the facts of each commit, before anybody is answered who caused or awaits them.
+
+        With those of a commit that failed too, for it may have taken place.
+        """
+        self._listeners.append(listener)
+
+    def grow(self, head: int, facts: Sequence[Fact]) -> None:
+        for listener in self._listeners:
+            listener(facts)
         if head <= self._head:
             return
         self._head = head

@@ -20,7 +20,7 @@ from muster.model.ask import Ask
 from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
 from muster.model.errand import Errand
-from muster.model.event import Entry, Event
+from muster.model.event import Entry, Event, Fact
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
 from muster.model.merge import LandedPath, Merge
@@ -205,7 +205,7 @@ class Transaction(Reading):
 
     def __init__(self, connection: Connection, actor: Actor, now: datetime, facts: object = None) -> None:
         super().__init__(connection, actor, now, facts)
-        self.told: list[journal.Fact] = []
+        self.told: list[Fact] = []
 
     def new_id(self, kind: type[R]) -> str:
         """Those made at about the same time begin alike: side by side in an index, however large that has become."""

@@ -17,11 +17,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from muster.errors import Unavailable
+from muster.model.event import Fact
 from muster.store import dialects, journal
 
 T = TypeVar("T")
 MAX_GROUP = 256
-Work = Callable[[Connection], tuple[T, Sequence[journal.Fact]]]
+Work = Callable[[Connection], tuple[T, Sequence[Fact]]]
 """A job: its answer, and what it adds to the journal."""
 
 
@@ -30,7 +31,7 @@ class _Job(Generic[T]):
 
     def __init__(self, work: Work[T], future: "asyncio.Future[T]") -> None:
         self.future = future  # a caller that gives up ends it, and does not take the job back
-        self.told: Sequence[journal.Fact] = ()
+        self.told: Sequence[Fact] = ()
         self._work = work
         self._answer: Callable[[], None] = lambda: None
 
@@ -66,10 +67,11 @@ class _Job(Generic[T]):
 class Writer:
     """Runs jobs one after another. Made in the loop of those who submit them, and answers there.
 
-    `committed` is called with the journal's head after each group, before those who wait for the group are answered.
+    `committed` is called after each group, before those who wait for the group are answered, with the journal's head
+    and the group's facts; with those of a group that failed at its COMMIT too, for it may have taken place.
     """
 
-    def __init__(self, connection: Connection, committed: Callable[[int], None]) -> None:
+    def __init__(self, connection: Connection, committed: Callable[[int, Sequence[Fact]], None]) -> None:
         self._connection = connection
         self._committed = committed
         self._loop = asyncio.get_running_loop()
@@ -118,12 +120,13 @@ class Writer:
         return group, False
 
     def _commit(self, group: Sequence[_Job[Any]]) -> None:
+        facts: list[Fact] = []
         try:
             dialects.begin(self._connection)
             for job in group:
                 job.run(self._connection)
-            if facts := [fact for job in group for fact in job.told]:
-                journal.append(self._connection, facts)
+            facts += (fact for job in group for fact in job.told)
+            journal.append(self._connection, facts)
             head = journal.head(self._connection)
             dialects.execute(self._connection, "COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole group must hear of it, whatever it is
@@ -132,10 +135,10 @@ class Writer:
             refusal = dialects.refusal(error, verb="written")
             for job in group:
                 job.refuse(refusal)
-        self._loop.call_soon_threadsafe(self._tell, head, group)  # once for all: each call wakes the loop
+        self._loop.call_soon_threadsafe(self._tell, head, facts, group)  # once for all: each call wakes the loop
 
-    def _tell(self, head: int, group: Sequence[_Job[Any]]) -> None:
-        self._committed(head)  # first: whoever hears "ok" finds the journal's head where it belongs
+    def _tell(self, head: int, facts: Sequence[Fact], group: Sequence[_Job[Any]]) -> None:
+        self._committed(head, facts)  # first: whoever hears "ok" finds the journal's head where it belongs
         for job in group:
             job.answer()
 

@@ -4,6 +4,7 @@ The order is fixed: Host and Origin (a page in the user's browser must not get f
 route, then the body. `GET /healthz` alone needs no token. CORS headers are never sent.
 """
 
+from collections.abc import Sequence
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from starlette.datastructures import Headers
@@ -13,10 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from muster.engine import Engine
 from muster.errors import Denied, MusterError, Unauthenticated
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
+from muster.model.event import Fact, MessageSent, event_name
 from muster.surfaces.tokens import Claim, Keyring
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 DIRECTORY_HEADER = "x-muster-directory"
+SENT = event_name(MessageSent)  # the one fact about an agent that says nothing about who it is
 
 
 class Gate:
@@ -24,7 +27,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, engine: Engine, keyring: Keyring) -> None:
         self._app = app
-        self._engine = engine
+        self._bearers = Bearers(engine)
         self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,12 +48,37 @@ class Gate:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(why="there is no bearer token in the Authorization header")
-        found = await self._bearer(self._keyring.read(token.strip()))
+        found = await self._bearers.of(self._keyring.read(token.strip()))
         return found.standing_in(unquote(headers[DIRECTORY_HEADER])) if DIRECTORY_HEADER in headers else found
 
-    async def _bearer(self, claim: Claim) -> Actor:
+
+class Bearers:
+    """For whom genuine tokens stand.
+
+    An agent shows its token with every request, so its row is read once and again when the journal tells something
+    about it: a token dies with its agent before whoever ended it hears so.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._agents: dict[str, Actor] = {}
+        self._changes = 0
+        engine.hear(self._forget)
+
+    async def of(self, claim: Claim) -> Actor:
+        """Raises Unauthenticated where what it was made for has ended."""
         if claim.kind is ActorKind.OPERATOR:
             return OPERATOR  # lives as long as the key does: there is no row to look at
+        if claim.kind is ActorKind.SERVER:
+            return await self._read(claim)
+        if claim.id not in self._agents:
+            changes, found = self._changes, await self._read(claim)
+            if changes != self._changes:  # it may be of before the change
+                return found
+            self._agents[claim.id] = found
+        return self._agents[claim.id]
+
+    async def _read(self, claim: Claim) -> Actor:
         found: Actor = await self._engine.query(
             self._engine.catalog["actor.authenticated"],
             SYSTEM,
@@ -59,6 +87,12 @@ class Gate:
             generation=claim.generation,
         )
         return found
+
+    def _forget(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            if fact.name != SENT and fact.agent is not None:
+                self._changes += 1
+                self._agents.pop(fact.agent, None)
 
 
 def _require_loopback(headers: Headers) -> None:

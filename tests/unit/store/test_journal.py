@@ -135,7 +135,7 @@ async def test_refused_job_wakes_nobody(database):
 
 async def test_watch_never_goes_back():
     watch = Watch(5)
-    watch.grow(3)
+    watch.grow(3, [])
     assert watch.head == 5
     await watch.beyond(4)
 
@@ -167,11 +167,11 @@ async def test_facts_in_quick_succession_wake_once_and_none_is_missed(monkeypatc
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(follow)
-        watch.grow(1)
+        watch.grow(1, [])
         await watch.beyond(0)
         for head in (2, 3):
             await anyio.wait_all_tasks_blocked()
-            watch.grow(head)
+            watch.grow(head, [])
         await anyio.wait_all_tasks_blocked()
         assert (seen, watch.head) == ([1], 3)
         watch.close()

@@ -123,6 +123,14 @@ async def test_commit_that_is_reported_as_failed_but_took_place_is_found_by_the_
     assert await stage.events() == events  # nothing was done twice
 
 
+async def test_facts_of_a_commit_that_took_place_unheard_are_heard_before_it_is_answered(disk, stage, base):
+    heard: list[str] = []
+    stage.engine.hear(lambda facts: heard.extend(fact.name for fact in facts))
+    disk.breaks = lambda number, sql: Fault.AFTER if sql == "COMMIT" else None
+    assert await outcome(stage, command(stage, base, "limit", 1)) == UNKNOWN
+    assert heard == ["fleet.limited"]
+
+
 async def test_commit_that_took_place_unheard_wakes_whoever_waits_for_its_facts(disk, stage, base):
     head = stage.engine.head
     disk.breaks = lambda number, sql: Fault.AFTER if sql == "COMMIT" else None

@@ -1,8 +1,11 @@
 """Where from, then who, then where to, then what: the first thing that is wrong is the one that is told."""
 
 import hmac
+from functools import partial
 from hashlib import sha256
 
+import anyio
+import httpx2
 import pytest
 
 from muster.commands import servers as server_commands
@@ -142,6 +145,22 @@ async def test_token_of_an_agent_dies_with_it(url, stage):
         await stage.call("agent.cancel", agent_id=first)
         assert code(await http.post("/api/v1/actor.whoami")) == (401, "unauthenticated")
         assert (await other.post("/api/v1/actor.whoami")).json()["agent_id"] == second
+
+
+async def test_token_of_an_agent_whose_row_is_being_read_while_it_ends_is_not_remembered(url, stage):
+    agent = (await stage.spawn("a"))["agent_ids"][0]
+    answers: set[int] = set()
+
+    async def ask(http: httpx2.AsyncClient) -> None:
+        answers.add((await http.post("/api/v1/actor.whoami")).status_code)
+
+    async with caller(url, stage.keyring.agent(agent)) as http:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(ask, http)
+            tasks.start_soon(partial(stage.call, "agent.cancel", agent_id=agent))
+        assert code(await http.post("/api/v1/actor.whoami")) == (401, "unauthenticated")
+    assert answers <= {200, 401}
 
 
 async def test_token_of_a_host_server_is_void_once_its_generation_has_moved_or_it_has_stopped(url, stage):

@@ -49,7 +49,7 @@ from muster.model.event.mail import (
     ReceiptWritten,
     VoteCast,
 )
-from muster.model.event.told import Entry, Event, event_name
+from muster.model.event.told import Entry, Event, Fact, event_name
 from muster.model.event.work import (
     ErrandAsked,
     ErrandEnded,
@@ -95,6 +95,7 @@ __all__ = [
     "ErrandAsked",
     "ErrandEnded",
     "Event",
+    "Fact",
     "FleetCancelled",
     "FleetLimited",
     "FleetQuieted",

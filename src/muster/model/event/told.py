@@ -28,6 +28,18 @@ def _told_as(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What is to be told, as the journal's row will hold it: `body` is JSON."""
+
+    at: datetime
+    name: str
+    actor: str
+    fleet: str | None
+    agent: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One fact as it was told. `cursor` counts up without end and is never used twice."""
 

@@ -95,11 +95,12 @@ class Watch:
         self._listeners.append(listener)
 
     def grow(self, head: int, facts: Sequence[Fact]) -> None:
+        grown = head > self._head
+        self._head = max(head, self._head)
         for listener in self._listeners:
             listener(facts)
-        if head <= self._head:
+        if not grown:
             return
-        self._head = head
         if not self._telling:
             self._telling = True
             pause = self._told_at + PAUSE_SECONDS - time.monotonic()
@@ -125,7 +126,10 @@ class Watch:
 
 
 class Tail:
-    """The newest facts, read from the store once for all who follow the journal."""
+    """The newest facts, kept as they are committed, once for all who follow the journal.
+
+    What it has not heard, for a commit that was reported as failed took place, it reads from the store.
+    """
 
     def __init__(self, watch: Watch, page: Callable[[int], Awaitable[list[Entry]]]) -> None:
         self._watch = watch
@@ -133,12 +137,14 @@ class Tail:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._start = self._end = watch.head
         self._reading = anyio.Lock()
+        watch.hear(self._keep)
 
     async def after(self, cursor: int) -> list[Entry] | None:
         """All of the journal after a cursor; None where that goes further back than this remembers."""
-        async with self._reading:
-            while self._start <= cursor and self._end < self._watch.head:
-                await self._read_on()
+        if self._end < self._watch.head:
+            async with self._reading:
+                while self._start <= cursor and self._end < self._watch.head:
+                    await self._read_on()
         if cursor < self._start:
             return None
         return list(takewhile(lambda entry: entry.cursor > cursor, reversed(self._entries)))[::-1]
@@ -146,13 +152,33 @@ class Tail:
     async def _read_on(self) -> None:
         head, page = self._watch.head, await self._page(self._end)
         self._end = page[-1].cursor if page else head
-        self._entries.extend(page)
+        self._extend(page)
+
+    def _keep(self, facts: Sequence[Fact]) -> None:
+        if self._end + len(facts) == self._watch.head:  # they stand there, and right behind what is at hand
+            self._extend([_entry(self._end + place, fact) for place, fact in enumerate(facts, 1)])
+            self._end = self._watch.head
+
+    def _extend(self, entries: Sequence[Entry]) -> None:
+        self._entries.extend(entries)
         if len(self._entries) == KEPT:
             self._start = self._entries[0].cursor - 1
 
 
 def _about(fleet: str | None, agent: str | None) -> dict[str, object]:
     return {name: value for name, value in (("fleet", fleet), ("agent", agent)) if value is not None}
+
+
+def _entry(cursor: int, fact: Fact) -> Entry:
+    return Entry(
+        cursor=cursor,
+        at=fact.at,
+        name=fact.name,
+        actor=fact.actor,
+        fleet=fact.fleet,
+        agent=fact.agent,
+        body=json.loads(fact.body),
+    )
 
 
 def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:

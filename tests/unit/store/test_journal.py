@@ -19,6 +19,8 @@ from muster.store import journal
 from muster.store.database import Database, open_database
 from muster.store.journal import Watch
 from muster.store.records import Reading, Transaction
+from unit.stage import refused
+from unit.store.faults import Disk, Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +102,40 @@ async def test_newest_facts_come_oldest_first(database):
         await database.write(OPERATOR, partial(note, f"flt_{number}"))
     entries = await database.read(SYSTEM, partial(Reading.last_events, limit=2))
     assert [entry.cursor for entry in entries] == [4, 5]
+
+
+async def test_who_follows_is_told_what_stands_in_the_journal(database, clock):
+    for number in range(3):
+        clock.advance(microseconds=1)
+        await database.write(OPERATOR, partial(note, f"flt_{number}"))
+    await database.write(SYSTEM, lambda tx: tx.record(AgentCancelled(fleet="flt_1", agent="agt_1", reason="\ud800")))
+    stands = await database.read(SYSTEM, partial(Reading.events, after=1, limit=9))
+    assert await database.facts_after(1) == (stands, 4)
+    assert await database.facts_after(1, agent="agt_1") == (stands[-1:], 4)
+
+
+async def test_who_follows_misses_nothing_of_a_commit_of_which_nothing_could_be_learned(disk, database):
+    await database.write(OPERATOR, partial(note, "flt_1"))
+    await commit_unheard(disk, database, "flt_2")
+    assert database.watch.head == 1
+    await database.write(OPERATOR, partial(note, "flt_3"))
+    entries, cursor = await database.facts_after(0)
+    assert ([entry.fleet for entry in entries], cursor) == (["flt_1", "flt_2", "flt_3"], 3)
+
+
+async def commit_unheard(disk: Disk, database: Database, fleet: str) -> None:
+    """The commit takes place, is reported as failed, and the journal's head cannot be read then."""
+    committed = False
+
+    def breaks(number: int, sql: str) -> Fault | None:
+        nonlocal committed
+        committed = committed or sql == "COMMIT"
+        return (Fault.AFTER if sql == "COMMIT" else Fault.BEFORE) if committed else None
+
+    disk.breaks = breaks
+    with refused("unavailable"):
+        await database.write(OPERATOR, partial(note, fleet))
+    disk.mend()
 
 
 async def test_commit_wakes_whoever_waits(database):
@@ -230,7 +266,10 @@ async def test_follower_gets_every_fact_once_wherever_it_begins(tmp_path, clock,
             assert (followed, reached) == (stored, before)
 
 
-async def test_followers_together_read_the_store_once(database):
+@pytest.mark.parametrize("unheard", [False, True])
+async def test_followers_together_read_the_store_once_where_there_is_something_unheard(disk, database, unheard):
+    if unheard:
+        await commit_unheard(disk, database, "flt_0")
     reads = 0
     read = database.read
 
@@ -250,7 +289,7 @@ async def test_followers_together_read_the_store_once(database):
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(look)
-    assert (len(told), reads) == (5, 1)
+    assert (len(told), reads) == (5, int(unheard))
     assert all(answer == told[0] for answer in told)
 
 

@@ -28,6 +28,7 @@ class Note:
     branch: str
     base: str
     git_dir: str = ""
+    links: tuple[str, ...] = ()  # where the project has other repositories, in names as `model.filename` tells them
     is_ready: bool = False
 
 
@@ -44,19 +45,27 @@ def whole(folder: Path) -> Path:
 def working_on(folder: Path) -> Iterator[Path]:
     """The place beside a worktree, for us alone."""
     place = beside(folder)
-    try:
-        place.mkdir(mode=OWNER, parents=True, exist_ok=True)
-    except OSError as error:
-        raise GitFailed(what="worktree", why=str(error)) from error
-    with alone(place / "lock"):
-        yield place
+    lock = place / "lock"
+    while True:
+        try:
+            place.mkdir(mode=OWNER, parents=True, exist_ok=True)
+            lock.touch(mode=0o600)
+        except FileNotFoundError:
+            continue  # whoever removed the worktree just took the place away
+        except OSError as error:
+            raise GitFailed(what="worktree", why=str(error)) from error
+        with alone(lock) as is_there:
+            if is_there:
+                yield place
+                return
 
 
 def read(folder: Path) -> Note | None:
     """None where there is none, or not a whole one: then nothing was ever ready here."""
     try:
-        return Note(**json.loads((beside(folder) / NOTE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        told = json.loads((beside(folder) / NOTE).read_text(encoding="utf-8"))
+        return Note(**told | {"links": tuple(told["links"])})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

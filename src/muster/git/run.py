@@ -100,10 +100,11 @@ def discover(directory: Path, *arguments: str) -> bytes:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[bool]:
     """Waits until nobody else works under this lock file: neither in this process nor in another.
 
-    The git commands begun meanwhile hold it too, so that one which outlives a killed hub is waited for.
+    The git commands begun meanwhile hold it too, so that one which outlives a killed hub is waited for. False: who had
+    it took the file away, so it locks nothing any more.
     """
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -113,7 +114,7 @@ def alone(lock: Path) -> Iterator[None]:
         _lock(handle, lock)
         token = _held.set((*_held.get(), handle))
         try:
-            yield
+            yield lock.exists() and lock.stat().st_ino == os.fstat(handle).st_ino
         finally:
             _held.reset(token)
     finally:

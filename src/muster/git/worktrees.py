@@ -11,13 +11,17 @@ from pathlib import Path
 
 from muster.errors import GitFailed
 from muster.git.beside import Note, beside, delete, read, sync, whole, working_on, write
+from muster.git.capture import begin
 from muster.git.commits import commit_named, commit_of, empty_commit, temporary_index, tree_named
-from muster.git.contents import fill, follow, write_tree
+from muster.git.contents import Rules, copy_index, follow, write_tree
 from muster.git.project import open_project
 from muster.git.run import Checkout, ask, git
+from muster.git.within import has_own_commits, links, repositories, submodules
+from muster.model import filename
 
 SCRATCH = "scratch"
 REMOVING = "removing"
+REPLACED = "replaced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,29 +83,44 @@ def base_of(project: Checkout, *, dirty: bool) -> str:
     if not dirty:
         return head
     with temporary_index() as index:
-        theirs = project.git_dir / "index"
-        if theirs.exists():
-            index.write_bytes(theirs.read_bytes())
-        _ = follow(project, index, theirs if theirs.exists() else None)
+        theirs = copy_index(project.git_dir / "index", index.with_name("theirs"))
+        copy_index(project.git_dir / "index", index)
+        modules = submodules(project) | links(project, index)
+        follow(project, index, Rules(theirs=theirs, modules=modules, takes_repositories=False))
         tree = write_tree(project, index)
     if tree == tree_named(project, head):
         return head
     return commit_of(project, tree, (head,), "The user's work that was not committed yet")
 
 
-def remove(checkout: Checkout) -> None:
-    """The folder and its registration go; branch and snapshots stay. Done again, it goes on where it stopped."""
+def remove(checkout: Checkout, *, told: bool = False) -> None:
+    """The folder and its registration go; branch and snapshots stay. Done again, it goes on where it stopped.
+
+    Refuses with GitFailed where repositories of their own stand in it, whose commits no snapshot holds, unless whoever
+    wants it was `told`.
+    """
     folder = checkout.work_tree
     with working_on(folder) as place:
+        if not told:
+            _refuse_loss(checkout, place)
         if folder.exists() or folder.is_symlink():
             delete(place / REMOVING)
             folder.rename(place / REMOVING)
         _unregister(checkout, folder)
-        delete(place / REMOVING)
-        for file in place.iterdir():
-            if file.name != "lock":
-                delete(file)
-    delete(place)
+        delete(place)
+
+
+def _refuse_loss(checkout: Checkout, place: Path) -> None:
+    """What is nobody's but this worktree's: repositories within it, and what the agent had put in place of `.git`."""
+    holding = [str(path) for path in place.glob(f"{REPLACED}-*")]
+    if checkout.work_tree.is_dir() and not checkout.work_tree.is_symlink():
+        note = read(checkout.work_tree)
+        modules = submodules(checkout) | (frozenset(map(filename.raw, note.links)) if note else frozenset())
+        inner = repositories(checkout)
+        holding += [filename.told(path) for path in inner if path not in modules or has_own_commits(checkout, path)]
+        holding += [".git"] if (checkout.work_tree / ".git").is_dir() else []
+    if holding:
+        raise GitFailed(what="worktree remove", why=f"other repositories stand in it: {', '.join(holding)}")
 
 
 def _refuse_foreign(folder: Path, note: Note | None) -> None:
@@ -119,8 +138,8 @@ def _make(project: Checkout, wish: WorktreeWish) -> Checkout:
     delete(folder)
     checkout = _register(project, wish)
     git(checkout, "read-tree", "--reset", "-u", "HEAD")
-    _begin_index(checkout)
-    write(folder, replace(note, git_dir=str(checkout.git_dir), is_ready=True))
+    others = tuple(map(filename.told, sorted(begin(checkout, beside(folder)))))
+    write(folder, replace(note, git_dir=str(checkout.git_dir), links=others, is_ready=True))
     return checkout
 
 
@@ -177,7 +196,7 @@ def _point(checkout: Checkout) -> None:
     dot_git, told = checkout.work_tree / ".git", f"gitdir: {checkout.git_dir}\n".encode()
     if dot_git.is_symlink() or not dot_git.is_file() or dot_git.read_bytes() != told:
         if dot_git.is_symlink() or dot_git.exists():
-            dot_git.rename(_free(beside(checkout.work_tree) / "replaced"))
+            dot_git.rename(_free(beside(checkout.work_tree) / REPLACED))
         dot_git.write_bytes(told)
     registered = checkout.git_dir / "gitdir"
     if registered.read_bytes() != os.fsencode(dot_git) + b"\n":
@@ -187,17 +206,6 @@ def _point(checkout: Checkout) -> None:
 
 def _free(path: Path) -> Path:
     return next(at for number in range(10_000) if not (at := path.with_name(f"{path.name}-{number}")).exists())
-
-
-def _begin_index(checkout: Checkout) -> None:
-    """Snapshots begin with git's notes of the files that were just written, where those are of all files."""
-    theirs, index = checkout.git_dir / "index", beside(checkout.work_tree) / "index.new"
-    sparse = any(entry.startswith(b"S ") for entry in git(checkout, "ls-files", "-t", "-z").split(b"\0"))
-    if sparse or not theirs.exists():
-        fill(checkout, index, theirs)
-    else:
-        index.write_bytes(theirs.read_bytes())
-    index.replace(index.with_name(f"index-{write_tree(checkout, index)}"))
 
 
 def _is_registered(checkout: Checkout) -> bool:

@@ -84,6 +84,9 @@ class Settings:
         "Toolkits that each session of your OpenCode sees from its start, at the cost of their bytes.",
         words=("mesh",),
     )
+    radar_pairs_per_second: int = _setting(
+        20, "How many pairs of agents' work are tried against each other in a second, at most; 0 = none."
+    )
     on_ask: OnAsk = _setting(  # noqa: RUF009 - a field like the others
         OnAsk.REFUSE, "What an agent asks leave for: refuse, allow (once), or operator: it waits for `muster answer`."
     )

@@ -50,6 +50,7 @@ from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.queue import Reconciler
+from muster.reconcilers.radar import RadarReconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.replacing import replace_file
 from muster.store.database import open_database
@@ -184,7 +185,9 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
     decisions = DecisionsReconciler(engine, clock=_now)
-    return [admission, hosts, runs, asks, deliveries, decisions]
+    pairs = settings.radar_pairs_per_second
+    radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
+    return [admission, hosts, runs, asks, deliveries, decisions, *radar]
 
 
 @asynccontextmanager

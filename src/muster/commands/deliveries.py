@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-from muster.commands.endings import note_rest, noting_rest, open_turns, queue_again
+from muster.commands.endings import let_lapse, note_rest, noting_rest, open_turns, queue_again
 from muster.commands.proofs import give_up, note_return, note_seen
 from muster.commands.turns import say
 from muster.model.actor import Actor
@@ -91,6 +91,7 @@ def _may_send(run: Run, turn: Turn) -> bool:
 
 
 def _wake(tx: Transaction, agent: Agent, run: Run, wakefulness: Wakefulness) -> None:
+    let_lapse(tx, agent)
     free = _free_to_wake(tx, agent, wakefulness)
     if not free:
         note_rest(tx, agent.fleet)  # what would have woken it is held back: where nothing else goes on, the fleet rests

@@ -48,7 +48,16 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     tx.record(event)
     if run.state is RunState.WORKING:
         _settle_time(tx, ended)
+    agent = tx.get(Agent, run.agent)
+    if agent.run == run.id:
+        let_lapse(tx, agent)
     note_rest(tx, run.fleet)
+
+
+def let_lapse(tx: Transaction, agent: Agent) -> None:
+    """It has ended, and is not woken for what concerned it only while it worked."""
+    for delivery in inboxes.lapsing(tx, agent.id):
+        give_up(tx, delivery, f"{agent.name} was done before it could have it")
 
 
 def note_rest(tx: Transaction, id: FleetId) -> None:

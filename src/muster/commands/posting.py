@@ -18,6 +18,7 @@ class Letter:
     """What is to be said, and by whom: `sender` None is not one of the agents. `by` is who sends it in fact.
 
     `session`: the operator's own conversation that it comes from, and that hears what becomes of it.
+    `lapses`: it is not worth waking a recipient who is done.
     """
 
     fleet: FleetId
@@ -29,6 +30,7 @@ class Letter:
     by: str
     session: SessionId | None = None
     correlation_id: str | None = None
+    lapses: bool = False
 
 
 def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> Agent | None:
@@ -71,13 +73,18 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Mess
     )
     tx.add(message)
     for agent in recipients:
-        tx.add(Delivery.of(message, agent, letter.session))
+        tx.add(Delivery.of(message, agent, letter.session, lapses=letter.lapses))
     tx.record(message.send())
     return message
 
 
-def tell(tx: Transaction, agent: AgentId | None, type: MessageType, payload: str, about: MessageId) -> None:
-    """Muster itself has something to say to an agent. One that has ended, or is none, hears nothing."""
+def tell(
+    tx: Transaction, agent: AgentId | None, type: MessageType, payload: str, about: str, *, lapses: bool = False
+) -> None:
+    """Muster itself has something to say to an agent. One that has ended, or is none, hears nothing.
+
+    `about` is what it is about, by id. `lapses`: it is not worth waking one who is done.
+    """
     recipient = None if agent is None else tx.get(Agent, agent)
     if recipient is not None and _lives(tx, recipient):
         letter = Letter(
@@ -89,6 +96,7 @@ def tell(tx: Transaction, agent: AgentId | None, type: MessageType, payload: str
             payload=payload,
             by=SYSTEM.label,
             correlation_id=about,
+            lapses=lapses,
         )
         post(tx, letter, [recipient.id])
 

@@ -65,6 +65,7 @@ class Delivery:
 
     Neither: it waits, or the agent took it where nothing can be read back (`injected_at` says when).
     `session`: the operator's own conversation that it was sent in, where it was in one.
+    `lapses`: it is news for an agent at work alone: one that is done before it has it is not woken for it.
     `held`: why it does not wake its recipient. `why`: why it could not be delivered. `settled_at`: nothing more is
     to be done about it, for it was acknowledged or is undeliverable.
     """
@@ -76,6 +77,7 @@ class Delivery:
     sender: AgentId | None
     session: SessionId | None = None
     urgent: bool
+    lapses: bool = False
     bytes: int
     state: DeliveryState = DeliveryState.QUEUED
     turn: TurnId | None = None
@@ -88,7 +90,7 @@ class Delivery:
     settled_at: datetime | None = None
 
     @classmethod
-    def of(cls, message: Message, agent: AgentId, session: SessionId | None) -> "Delivery":
+    def of(cls, message: Message, agent: AgentId, session: SessionId | None, *, lapses: bool) -> "Delivery":
         return cls(
             id=delivery_id(message.id, agent),
             message=message.id,
@@ -97,6 +99,7 @@ class Delivery:
             sender=message.sender,
             session=session,
             urgent=message.urgent,
+            lapses=lapses,
             bytes=len(message.payload.encode()),
             sent_at=message.sent_at,
         )

@@ -19,4 +19,5 @@ SnapshotId = NewType("SnapshotId", str)
 ErrandId = NewType("ErrandId", str)
 MergeId = NewType("MergeId", str)
 LandedPathId = NewType("LandedPathId", str)  # a merge's and a number: a colon lies between them
+ClashId = NewType("ClashId", str)
 SessionId = NewType("SessionId", str)  # the host's own id of a conversation

@@ -14,6 +14,7 @@ class NoticeKind(StrEnum):
     QUIET = "quiet"  # a fleet's first quiet
     PAUSED = "paused"
     OUTCOME = "outcome"  # of its own proposal
+    CLASH = "clash"  # of two agents' work
     UNDELIVERABLE = "undeliverable"  # a message of its own
 
 

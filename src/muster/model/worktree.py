@@ -100,6 +100,7 @@ class Worktree:
 
     `begins_as` says what it begins as, and `base` is that commit, once it is known. `owed_since`: what the agent did
     before that moment has no snapshot yet. `snapshot…` is the newest; `snapshot_error`: why there is no newer one.
+    `is_compared`: the radar has held it against what the other agents have.
     """
 
     id: WorktreeId
@@ -124,6 +125,7 @@ class Worktree:
     snapshot_tip: str | None = None
     snapshot_at: datetime | None = None
     snapshot_error: str | None = None
+    is_compared: bool = False
     created_at: datetime
     removed_at: datetime | None = None
 
@@ -187,6 +189,7 @@ class Worktree:
             snapshot_tip=snapshot.tip,
             snapshot_at=snapshot.taken_at,
             snapshot_error=None,
+            is_compared=self.is_compared and snapshot.tree == self.snapshot_tree,
         )
         if snapshot.commit == self.snapshot:
             return kept, None
@@ -198,6 +201,10 @@ class Worktree:
             commit=snapshot.commit,
             why=snapshot.why,
         )
+
+    def compare(self) -> "Worktree":
+        """The radar has looked at the newest snapshot."""
+        return replace(self, is_compared=True)
 
     def miss(self, error: str) -> "tuple[Worktree, WorktreeUnsnapshotted | None]":
         """A snapshot could not be taken. The same trouble again is no news."""

@@ -112,6 +112,11 @@ def any_waiting(tx: Reading, agents: Sequence[AgentId]) -> bool:
     return tx.any(Delivery, agent=list(agents), **WAITING)
 
 
+def lapsing(tx: Reading, agent: AgentId) -> list[Delivery]:
+    """What nothing carries yet, and is not worth waking the agent for."""
+    return tx.select(Delivery, agent=agent, lapses=True, **WAITING)
+
+
 def count_waiting(tx: Reading, agent: AgentId) -> int:
     return tx.count(Delivery, agent=agent, **WAITING)
 

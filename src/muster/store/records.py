@@ -17,6 +17,7 @@ from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.ask import Ask
+from muster.model.clash import Clash
 from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
 from muster.model.errand import Errand
@@ -55,6 +56,7 @@ Record = (
     | Errand
     | Merge
     | LandedPath
+    | Clash
 )
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
@@ -79,6 +81,7 @@ TABLES: Mapping[type, Table] = {
     Errand: schema.errands,
     Merge: schema.merges,
     LandedPath: schema.landed_paths,
+    Clash: schema.clashes,
 }
 PREFIXES: Mapping[type, str] = {
     Fleet: "flt",
@@ -94,6 +97,7 @@ PREFIXES: Mapping[type, str] = {
     Snapshot: "snp",
     Errand: "ern",
     Merge: "mrg",
+    Clash: "cls",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 LETTERS = ALPHABET.encode() * 8  # the one that each byte stands for

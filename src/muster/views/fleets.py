@@ -17,6 +17,7 @@ from muster.store.members import FleetMember, error_of, members_of, newest_turn,
 from muster.store.records import Reading
 from muster.verbs import Cursor, Limit, Member, Operator, Settles, System, view
 from muster.views.asks import PermissionRow, permissions_in
+from muster.views.clashes import ClashRow, clashes_in
 from muster.views.results import Results, results_of
 
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait at most")]
@@ -87,8 +88,11 @@ class FullAgentRow(AgentRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
+    """`conflicts`: agents, by name, whose work does not fit together so far."""
+
     fleet: FleetRow
     agents: list[SerializeAsAny[AgentRow]]
+    conflicts: list[ClashRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,8 @@ def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) 
     members = members_of(tx, fleet.id)
     asked = permissions_in(tx, fleet.id, [member.agent.id for member in members])
     agents = [_full_row(tx, member, asked) if full else _agent_row(member, asked) for member in members]
-    return FleetState(fleet=_fleet_row(tx, fleet, members), agents=agents)
+    clashes = clashes_in(tx, fleet.id, {member.agent.id: member.agent.name for member in members})
+    return FleetState(fleet=_fleet_row(tx, fleet, members), agents=agents, conflicts=clashes)
 
 
 @view(by=Member)

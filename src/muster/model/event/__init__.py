@@ -49,6 +49,7 @@ from muster.model.event.mail import (
     ReceiptWritten,
     VoteCast,
 )
+from muster.model.event.radar import ClashEnded, ClashFound
 from muster.model.event.told import Entry, Event, Fact, event_name
 from muster.model.event.work import (
     ErrandAsked,
@@ -83,6 +84,8 @@ __all__ = [
     "AskAsked",
     "AskDelivered",
     "AskWithdrawn",
+    "ClashEnded",
+    "ClashFound",
     "DecisionOpened",
     "DecisionResolved",
     "DeliveryHeld",

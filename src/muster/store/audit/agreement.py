@@ -22,6 +22,7 @@ from muster.store.audit.words import (
 from muster.store.schema import (
     agents,
     asks,
+    clashes,
     decisions,
     errands,
     events,
@@ -109,6 +110,7 @@ NAMED = {
     "worktree": worktrees,
     "errand": errands,
     "merge": merges,
+    "clash": clashes,
 }
 """The fields of bodies that name a row, and where that row is."""
 
@@ -201,6 +203,15 @@ def ask_ended_otherwise() -> Wrong:
     apart = or_(is_over != last.c.cursor.is_not(None), and_(is_over, asks.c.state != state))
     joined = asks.outerjoin(last, last.c.id == asks.c.id)
     return select(asks.c.id, asks.c.state, last.c.event).select_from(joined).where(apart)
+
+
+@error
+def clash_standing_otherwise() -> Wrong:
+    """Clash {id} stands since {since}, and what the journal told last of it is {event}."""
+    last = last_entries("clash.found", "clash.ended", by="clash")
+    joined = clashes.outerjoin(last, last.c.id == clashes.c.id)
+    apart = clashes.c.since.is_not(None) != func.coalesce(last.c.event == "clash.found", false())
+    return select(clashes.c.id, clashes.c.since, last.c.event).select_from(joined).where(apart)
 
 
 @error

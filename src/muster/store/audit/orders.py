@@ -9,6 +9,7 @@ from muster.store.audit.words import kind_of
 from muster.store.schema import (
     agents,
     asks,
+    clashes,
     decisions,
     deliveries,
     errands,
@@ -46,6 +47,7 @@ MOMENTS = (
     (worktrees, "created_at", "removed_at"),
     (snapshots, "taken_at", "dropped_at"),
     (errands, "asked_at", "ended_at"),
+    (clashes, "since", "compared_at"),
 )
 """Of these pairs the first comes first."""
 

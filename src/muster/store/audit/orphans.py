@@ -9,6 +9,7 @@ from muster.store.audit.words import absent, kind_of
 from muster.store.schema import (
     agents,
     asks,
+    clashes,
     deliveries,
     errands,
     fleets,
@@ -22,7 +23,7 @@ from muster.store.schema import (
     worktrees,
 )
 
-WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errands, merges)
+WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errands, merges, clashes)
 
 
 @error
@@ -98,3 +99,13 @@ def notice_without_lead() -> Wrong:
 def notice_without_fleet() -> Wrong:
     """Notice {id} is about fleet {fleet}, of which there is no row."""
     return select(notices.c.id, notices.c.fleet).where(absent(notices.c.fleet, fleets))
+
+
+@error
+def clash_with_nobody() -> Wrong:
+    """Clash {id} is with agent {other}, and there is no such agent in its fleet that was spawned after {agent}."""
+    second = agents.alias()
+    own = select(second.c.id).where(second.c.id == clashes.c.other, second.c.fleet == clashes.c.fleet)
+    later = own.where(second.c.position > agents.c.position)
+    joined = clashes.join(agents, agents.c.id == clashes.c.agent)
+    return select(clashes.c.id, clashes.c.other, clashes.c.agent).select_from(joined).where(~later.exists())

@@ -8,6 +8,7 @@ from muster.store.schema.agents import agents, asks, fleets, leads, notices, run
 from muster.store.schema.journal import events, requests
 from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
 from muster.store.schema.pieces import metadata
+from muster.store.schema.radar import clashes
 from muster.store.schema.work import errands, landed_paths, merges, snapshots, worktrees
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "WAITING",
     "agents",
     "asks",
+    "clashes",
     "decisions",
     "deliveries",
     "errands",

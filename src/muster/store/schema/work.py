@@ -31,10 +31,12 @@ worktrees = Table(
     Column("snapshot_tip", Utf8),
     Column("snapshot_at", Moment),
     Column("snapshot_error", Utf8),
+    Column("is_compared", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("removed_at", Moment),
     Index("ix_worktrees_state", "state", "seq"),
     partial("ix_worktrees_owed", "fleet", where="owed_since IS NOT NULL"),
+    partial("ix_worktrees_uncompared", "fleet", where="is_compared IS FALSE AND snapshot_tree IS NOT NULL"),
     partial("ix_worktrees_unwanted", "seq", where="wanted = 'absent' AND state <> 'removed'"),
     sqlite_autoincrement=True,
 )

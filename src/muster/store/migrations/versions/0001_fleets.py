@@ -315,6 +315,7 @@ def upgrade() -> None:
         sa.Column("sender", sa.Text(), nullable=True),
         sa.Column("session", sa.Text(), nullable=True),
         sa.Column("urgent", sa.Boolean(), nullable=False),
+        sa.Column("lapses", sa.Boolean(), nullable=False),
         sa.Column("bytes", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("turn", sa.Text(), nullable=True),
@@ -374,6 +375,7 @@ def upgrade() -> None:
         ("ix_deliveries_waiting", ["agent"], waiting),
         ("ix_deliveries_urgent", ["agent"], f"{waiting} AND urgent IS TRUE"),
         ("ix_deliveries_held", ["agent", "fleet"], f"{waiting} AND held IS NOT NULL"),
+        ("ix_deliveries_lapsing", ["agent"], f"{waiting} AND lapses IS TRUE"),
         ("ix_deliveries_carried", ["agent"], carried),
         ("ix_deliveries_turn", ["turn"], carried),
         ("ix_deliveries_taken", ["agent"], f"{unseen} AND turn IS NULL AND injected_at IS NOT NULL"),
@@ -481,6 +483,7 @@ def upgrade() -> None:
         sa.Column("snapshot_tip", sa.Text(), nullable=True),
         sa.Column("snapshot_at", sa.BigInteger(), nullable=True),
         sa.Column("snapshot_error", sa.Text(), nullable=True),
+        sa.Column("is_compared", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -653,3 +656,53 @@ def upgrade() -> None:
     )
     op.create_index("ix_landed_paths_merge", "landed_paths", ["merge", "state"], unique=False)
     op.create_index("ix_landed_paths_project", "landed_paths", ["project", "state"], unique=False)
+    op.create_table(
+        "clashes",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("other", sa.Text(), nullable=False),
+        sa.Column("agent_tree", sa.Text(), nullable=False),
+        sa.Column("other_tree", sa.Text(), nullable=False),
+        sa.Column("paths", sa.Text(), nullable=False),
+        sa.Column("more", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=True),
+        sa.Column("agent_told", sa.Text(), nullable=False),
+        sa.Column("other_told", sa.Text(), nullable=False),
+        sa.Column("lead_told", sa.Text(), nullable=False),
+        sa.Column("compared_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent"],
+            ["agents.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["fleet"],
+            ["fleets.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["other"],
+            ["agents.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_clashes_fleet", "clashes", ["fleet"], unique=False)
+    op.create_index("ix_clashes_pair", "clashes", ["agent", "other"], unique=True)
+    op.create_index(
+        "ix_clashes_standing",
+        "clashes",
+        ["fleet"],
+        unique=False,
+        sqlite_where=sa.text("since IS NOT NULL"),
+        postgresql_where=sa.text("since IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_worktrees_uncompared",
+        "worktrees",
+        ["fleet"],
+        unique=False,
+        sqlite_where=sa.text("is_compared IS FALSE AND snapshot_tree IS NOT NULL"),
+        postgresql_where=sa.text("is_compared IS FALSE AND snapshot_tree IS NOT NULL"),
+    )

@@ -12,7 +12,7 @@ AUTHOR = {
     for role in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "muster"), ("EMAIL", "muster@localhost"))
 }
-TIMELESS = {"GIT_AUTHOR_DATE": "0 +0000", "GIT_COMMITTER_DATE": "0 +0000"}  # the same tree gives the same commit
+TIMELESS = {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}  # the same tree gives the same commit
 DURABLE = ("-c", "core.fsync=committed,reference")  # on the disk before git returns
 
 

@@ -34,6 +34,9 @@ def open_project(directory: Path) -> Checkout:
     if len(folders) != len(asked) - 1:
         raise GitFailed(what="rev-parse", why=f"the name of {directory} has a line break")
     common, git_dir, work_tree = map(Path, folders)
+    top = top_level(directory.resolve())
+    if top is None or top != work_tree.resolve():  # an agent's shell can write the repository's settings
+        raise GitFailed(what="rev-parse", why=f"core.worktree makes {work_tree} the place of the files of {common}")
     return Checkout(common=common, git_dir=git_dir, work_tree=work_tree)
 
 

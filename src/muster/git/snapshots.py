@@ -144,7 +144,9 @@ def _count(checkout: Checkout, before: str | None, tree: str) -> int:
     if before is None:
         return git(checkout, "ls-tree", "-r", "-z", "--name-only", tree).count(b"\0")
     earlier = tree_named(checkout, before)
-    return git(checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", earlier, tree).count(b"\0")
+    return git(
+        checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", earlier, tree
+    ).count(b"\0")
 
 
 def _restore_folder(checkout: Checkout, commit: str, folder: Path) -> None:

@@ -19,7 +19,6 @@ from muster.git.run import Checkout, ask, git
 from muster.git.within import has_own_commits, links, repositories, submodules
 from muster.model import filename
 
-SCRATCH = "scratch"
 REMOVING = "removing"
 REPLACED = "replaced"
 
@@ -71,7 +70,9 @@ def owned(project: Checkout, root: Path) -> list[Path]:
     known = {Path(told).parent for told in _registrations(project).values()}
     noted = {place.parent.parent / place.parent.name[1:] for place in root.glob("**/.*/worktree.json")}
     ours = {folder for folder in noted if (note := read(folder)) and Path(note.common) == project.common}
-    return sorted(folder for folder in known | ours if folder.is_relative_to(root) and folder.name != SCRATCH)
+    return sorted(
+        folder for folder in known | ours if folder.is_relative_to(root) and not folder.parent.name.startswith(".")
+    )
 
 
 def base_of(project: Checkout, *, dirty: bool) -> str:
@@ -162,7 +163,7 @@ def _mend(project: Checkout, wish: WorktreeWish, note: Note) -> Checkout:
 
 def _register(project: Checkout, wish: WorktreeWish) -> Checkout:
     """Git learns of the worktree in an empty folder beside it, so that what stands in the true one is in no way."""
-    scratch = beside(wish.folder) / SCRATCH
+    scratch = beside(wish.folder) / f"muster-{wish.folder.parent.name}-{wish.folder.name}"  # its name in the repository
     for git_dir, told in _registrations(project).items():
         if Path(told).parent in (scratch, wish.folder):
             delete(git_dir)

@@ -59,5 +59,6 @@ class Agent:
 
     def files(self, commit: str) -> dict[str, str]:
         """Paths and contents of a commit's tree."""
-        paths = self.on.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-        return {path: self.on.git("cat-file", "blob", f"{commit}:{path}") for path in paths if path}
+        entries = [line.partition("\t") for line in self.on.git("ls-tree", "-r", "-z", commit).split("\0") if line]
+        blobs = {path: head.split()[2] for head, _, path in entries if " blob " in head}
+        return {path: self.on.git("cat-file", "blob", blob) for path, blob in blobs.items()}

@@ -17,7 +17,7 @@ from pathlib import Path
 from muster.git.obstacles import GITLINK, SPARE
 from muster.git.placing import Blocked, Nowhere, folder_of, gives_way, is_same, put, remove, remove_empty_folders
 from muster.git.run import Checkout, git
-from muster.git.scratch import enter, remove_leftovers, scratch
+from muster.git.scratch import alone_for, enter
 from muster.git.standing import Standing, place_of, standing
 from muster.model import filename
 from muster.model.change import PathChange
@@ -46,8 +46,7 @@ def land(project: Checkout, changes: Sequence[PathChange]) -> Generator[Landed, 
     One landing at a time in a checkout. Raises GitFailed where git cannot make the contents (a filter that fails);
     nothing is written then.
     """
-    remove_leftovers(project, PURPOSE)
-    with scratch(project, PURPOSE) as folder:
+    with alone_for(project, PURPOSE) as folder:
         made = _make(project, folder, changes)
         found = standing(project, {change.path: [change.old, change.new] for change in changes})
         for change in sorted(changes, key=_order):
@@ -136,6 +135,8 @@ def _land_in(folder: int, change: PathChange, found: Standing | None, source: Pa
         return Outcome.ALREADY
     if change.new is None:
         remove(folder, name, found.stamp)
+    elif found.stamp is None and not gives_way(folder, name):
+        raise Blocked("something is there by now")
     else:
         put(folder, name, spare, source, found.stamp)
     return Outcome.WRITTEN
@@ -143,8 +144,6 @@ def _land_in(folder: int, change: PathChange, found: Standing | None, source: Pa
 
 def _looked_at_again(folder: int, name: bytes, change: PathChange, source: Path) -> Standing:
     """Git found neither what was to be replaced nor what replaces it. Raises Blocked where that is so."""
-    if change.old is None and gives_way(folder, name):
-        return Standing(None, None)
     if change.new is not None and is_same(folder, name, source):
         return Standing(change.new, None)  # written under attributes that do not hold yet
     raise Blocked(OTHER)

@@ -4,24 +4,19 @@
 So HEAD may move, and two agents may change one file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from muster.errors import GitFailed
+from muster.git.commits import DURABLE, commit_of, empty_commit, temporary_index
 from muster.git.conflicts import Conflict, conflicts
 from muster.git.run import Checkout, ask, git
-from muster.git.scratch import enter, scratch
+from muster.git.scratch import enter
 from muster.git.standing import Standing, standing
 from muster.model import filename
 from muster.model.change import Content, PathChange
 
 NO_FILE = "000000"
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "muster",
-    "GIT_AUTHOR_EMAIL": "muster@localhost",
-    "GIT_COMMITTER_NAME": "muster",
-    "GIT_COMMITTER_EMAIL": "muster@localhost",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +49,15 @@ def ours(project: Checkout, landings: Sequence[Landing] = ()) -> str:
     What the user took back to what was there before counts as never landed; what the user changed since is not
     committed, so it is not in it.
     """
-    head = head_of(project)
+    head = head_of(project) or empty_commit(project)
     histories = _histories(landings)
     found = standing(project, {path: _candidates(history) for path, history in histories.items()})
     landed = {path: found[path].content for path in found if _is_landed(histories[path], found[path])}
     tips = [one.tip for at, one in enumerate(landings) if one.tip and _stands(one, at, histories, found)]
-    if head is not None and not landed and not tips:
+    if not landed and not tips:
         return head
-    parents = dict.fromkeys(tips if head is None else [head, *tips])
-    return commit(project, _tree(project, head, landed), parents, "The user's side of a merge")
+    parents = tuple(dict.fromkeys([head, *tips]))
+    return commit_of(project, _tree(project, head, landed), parents, "The user's side of a merge")
 
 
 def compute(project: Checkout, tip: str, ours: str, *, since: str | None = None) -> Merged | Conflicted:
@@ -71,7 +66,8 @@ def compute(project: Checkout, tip: str, ours: str, *, since: str | None = None)
     With it what the agent amended or threw away since then is seen as that, not as a second change of the same lines.
     """
     theirs = tip if since is None else _after(project, tip, since)
-    code, out, err = ask(project, "merge-tree", "--write-tree", "-z", "--allow-unrelated-histories", ours, theirs)
+    options = ("--write-tree", "-z", "--allow-unrelated-histories")
+    code, out, err = ask(project, *DURABLE, "merge-tree", *options, ours, theirs)
     if code == 1:
         return Conflicted(conflicts=conflicts(project, out, names={ours: "ours", theirs: "theirs"}))
     if code:
@@ -94,14 +90,9 @@ def raw_changes(told: bytes) -> list[tuple[str, PathChange]]:
 
 def keep(project: Checkout, ref: str, merged: Merged, parents: Sequence[str]) -> str:
     """A commit of the merged tree under a ref, so that git keeps all that landing and undoing it takes."""
-    kept = commit(project, merged.tree, parents, "A merge")
-    git(project, "update-ref", ref, kept)
+    kept = commit_of(project, merged.tree, tuple(parents), "A merge")
+    git(project, *DURABLE, "update-ref", ref, kept)
     return kept
-
-
-def commit(project: Checkout, tree: str, parents: Iterable[str], says: str) -> str:
-    named = [word for parent in parents for word in ("-p", parent)]
-    return git(project, "commit-tree", tree, *named, "-m", says, environment=IDENTITY).decode().strip()
 
 
 def head_of(project: Checkout) -> str | None:
@@ -110,10 +101,6 @@ def head_of(project: Checkout) -> str | None:
     if code and err:
         raise GitFailed(what="rev-parse", why=err.decode(errors="replace").strip())
     return None if code else out.decode().strip()
-
-
-def empty_tree(project: Checkout) -> str:
-    return git(project, "hash-object", "-t", "tree", "--stdin").decode().strip()
 
 
 # ── what of earlier landings stands ──────────────────────────────────────────────────────────────
@@ -154,14 +141,13 @@ def _is_taken_back(at: int, history: History, found: Standing | None) -> bool:
     return any(change.old == found.content for by, change in history if by <= at)
 
 
-def _tree(project: Checkout, head: str | None, landed: Mapping[str, Content | None]) -> str:
-    if head is not None and not landed:
+def _tree(project: Checkout, head: str, landed: Mapping[str, Content | None]) -> str:
+    if not landed:
         return f"{head}^{{tree}}"
-    with scratch(project, "ours") as folder:
-        index = folder / "index"
-        git(project, "read-tree", "--empty" if head is None else head, index=index)
+    with temporary_index() as index:
+        git(project, "read-tree", head, index=index)
         enter(project, index, landed)
-        return git(project, "write-tree", index=index).decode().strip()
+        return git(project, *DURABLE, "write-tree", index=index).decode().strip()
 
 
 def _after(project: Checkout, tip: str, since: str) -> str:
@@ -169,7 +155,7 @@ def _after(project: Checkout, tip: str, since: str) -> str:
     code, _, err = ask(project, "merge-base", "--is-ancestor", since, tip)
     if code not in (0, 1):
         raise GitFailed(what="merge-base", why=err.decode(errors="replace").strip())
-    return tip if code == 0 else commit(project, f"{tip}^{{tree}}", [tip, since], "The agent's side of a merge")
+    return tip if code == 0 else commit_of(project, f"{tip}^{{tree}}", (tip, since), "The agent's side of a merge")
 
 
 def _change(facts: bytes, path: bytes) -> PathChange:

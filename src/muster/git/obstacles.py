@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from muster.git.merging import empty_tree, head_of, raw_changes
+from muster.git.commits import empty_commit, temporary_index
+from muster.git.merging import head_of, raw_changes
 from muster.git.run import Checkout, ask, git
-from muster.git.scratch import enter, scratch
+from muster.git.scratch import enter
 from muster.git.standing import place_of, standing
 from muster.model import filename
 from muster.model.change import Content, PathChange
 
 GITLINK = "160000"
+MOST_NAMED = 1_000  # paths in one command; beyond that an ignored file is called an untracked one
 SPARE = ".muster-landing-"  # what a file that is being landed is called until it is whole
 
 
@@ -102,9 +104,9 @@ def _effective() -> bool:
 def _is_unsafe(path: str) -> bool:
     """Such a path can stand in a tree that was made by hand. Git's own check, over all disks that git knows."""
     for part in filename.raw(path).split(b"/"):
-        text = part.decode(errors="ignore").lower()
-        plain = "".join(letter for letter in text if letter.isascii()).split(":")[0].rstrip(" .")
-        if part in (b"", b".", b"..") or plain in (".git", "git~1") or text.startswith(SPARE):
+        shown = "".join(letter for letter in part.decode(errors="replace") if unicodedata.category(letter) != "Cf")
+        plain = shown.lower().partition(":")[0].rstrip(" .")
+        if part in (b"", b".", b"..") or plain in (".git", "git~1") or part.startswith(SPARE.encode()):
             return True
     return False
 
@@ -120,13 +122,12 @@ def _told(project: Checkout, place: Path) -> str:
 
 def _holds_more(project: Checkout, folder: Path, leaving: set[str]) -> bool:
     """Something beside what leaves with this merge; folders that hold nothing do not count."""
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name == ".git" or _holds_more(project, Path(entry.path), leaving):
-                return True
-        elif _told(project, Path(entry.path)) not in leaving:
-            return True
-    return False
+    return any(
+        place.name == ".git" or _holds_more(project, place, leaving)
+        if place.is_dir() and not place.is_symlink()
+        else _told(project, place) not in leaving
+        for place in list(folder.iterdir())
+    )
 
 
 def _clashing(project: Checkout, changes: Sequence[PathChange], leaving: set[str]) -> set[str]:
@@ -161,8 +162,7 @@ def _outside_sparse_checkout(project: Checkout, changes: Sequence[PathChange]) -
     patterns = project.git_dir / "info" / "sparse-checkout"
     if not patterns.is_file():
         return set()
-    with scratch(project, "sparse") as folder:
-        index = folder / "index"
+    with temporary_index() as index:
         entries = {change.path: change.new or change.old for change in changes if not _is_unsafe(change.path)}
         enter(project, index, entries)
         inside = git(project, "ls-files", "--cached", "--ignored", "-z", f"--exclude-from={patterns}", index=index)
@@ -186,14 +186,14 @@ def _of_the_users(project: Checkout, changes: Sequence[PathChange]) -> Iterator[
             continue
         elif change.old is not None:
             yield change.path, Why.CHANGED
-        elif not place_of(project, change.path).is_dir():  # one that cannot give way was found before
+        else:
             yield change.path, Why.IGNORED if change.path in ignored else Why.UNTRACKED
 
 
 def _staged(project: Checkout) -> tuple[dict[str, Content | None], set[str]]:
     """What the index holds where it differs from HEAD, and the paths of which it holds several sides."""
     command = ("diff-index", "--cached", "-z", "--no-renames", "--ignore-submodules=none", "--ita-invisible-in-index")
-    told = raw_changes(git(project, *command, head_of(project) or empty_tree(project)))
+    told = raw_changes(git(project, *command, head_of(project) or empty_commit(project)))
     unmerged = {change.path for letter, change in told if letter == "U"}
     return {change.path: change.new for _, change in told if change.path not in unmerged}, unmerged
 
@@ -201,6 +201,6 @@ def _staged(project: Checkout) -> tuple[dict[str, Content | None], set[str]]:
 def _ignored(project: Checkout, paths: Sequence[str]) -> set[str]:
     if not paths:
         return set()
-    names = b"".join(filename.raw(path) + b"\0" for path in paths)
-    out = ask(project, "check-ignore", "-z", "--stdin", stdin=names)[1]
+    names = [os.fsdecode(filename.raw(path)) for path in paths[:MOST_NAMED]]
+    out = git(project, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *names)
     return {filename.told(path) for path in out.split(b"\0") if path}

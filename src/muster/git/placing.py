@@ -65,8 +65,9 @@ def gives_way(folder: int, name: bytes) -> bool:
     except OSError:
         return False
     try:
-        if not all(gives_way(inner, os.fsencode(entry.name)) for entry in os.scandir(inner)):
-            return False
+        with os.scandir(inner) as entries:
+            if not all(gives_way(inner, os.fsencode(entry.name)) for entry in entries):
+                return False
         os.rmdir(name, dir_fd=folder)
     finally:
         os.close(inner)

@@ -1,4 +1,4 @@
-"""Folders and indexes of our own inside a repository, which end with what they were made for."""
+"""A folder and an index of our own, which end with what they were made for."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from muster.git.run import Checkout, git
+from muster.git.run import Checkout, alone, git
 from muster.model import filename
 from muster.model.change import Content
 
@@ -14,18 +14,18 @@ ABSENT = b"0 " + b"0" * 40
 
 
 @contextmanager
-def scratch(project: Checkout, purpose: str) -> Iterator[Path]:
-    """A folder beside the checkout's index, so on the same disk and open to nobody else."""
+def alone_for(project: Checkout, purpose: str) -> Iterator[Path]:
+    """A folder beside the checkout's index, for something of which there is one at a time.
+
+    What one that died left is removed before.
+    """
     ours = project.git_dir / "muster"
     ours.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=ours) as folder:
-        yield Path(folder)
-
-
-def remove_leftovers(project: Checkout, purpose: str) -> None:
-    """What a process that died left of such folders. For a purpose of which there is one at a time."""
-    for folder in (project.git_dir / "muster").glob(f"{purpose}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    with alone(ours / f"{purpose}.lock"):
+        for left in ours.glob(f"{purpose}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f"{purpose}-", dir=ours) as folder:
+            yield Path(folder)
 
 
 def enter(project: Checkout, index: Path, entries: Mapping[str, Content | None]) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from muster.git.commits import temporary_index
 from muster.git.run import Checkout, git
-from muster.git.scratch import enter, scratch
+from muster.git.scratch import enter
 from muster.model import filename
 from muster.model.change import Content
 
@@ -86,8 +87,9 @@ def first_symlink(project: Checkout, path: str) -> Path | None:
 
 
 def _is_occupied(project: Checkout, path: str) -> bool:
-    """Something is there that is neither a file nor a symlink, or it is reached through a symlink."""
-    return first_symlink(project, path) is None and os.path.lexists(place_of(project, path))
+    """By what git does not keep, such as a socket. A folder is no file, nor is what a symlink leads to."""
+    place = place_of(project, path)
+    return first_symlink(project, path) is None and os.path.lexists(place) and not place.is_dir()
 
 
 def _contents(candidates: Sequence[Content | None]) -> list[Content]:
@@ -99,8 +101,8 @@ def _equal(project: Checkout, entries: Mapping[str, Content]) -> dict[str, Conte
 
     It lists what it holds, and once more what of it differs.
     """
-    with scratch(project, "compare") as folder:
-        enter(project, folder / "index", entries)
-        listed = git(project, "ls-files", "-z", "--cached", "--modified", index=folder / "index")
+    with temporary_index() as index:
+        enter(project, index, entries)
+        listed = git(project, "ls-files", "-z", "--cached", "--modified", index=index)
     times = Counter(listed.split(b"\0"))
     return {path: content for path, content in entries.items() if times[filename.raw(path)] == 1}

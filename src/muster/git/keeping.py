@@ -5,7 +5,7 @@ from pathlib import Path
 
 from muster.git.beside import delete, sync
 from muster.git.commits import DURABLE, commit_named
-from muster.git.run import Checkout, ask, git
+from muster.git.run import Checkout, alone, ask, git
 
 
 def kept(keep: Path) -> Checkout:
@@ -16,7 +16,9 @@ def kept(keep: Path) -> Checkout:
 def keep_ref(checkout: Checkout, keep: Path, ref: str, commit: str) -> None:
     """Commit and all that it reaches are in `keep` under the same ref, on the disk. Begun with what the user has."""
     if not keep.is_dir():
-        _begin(checkout, keep)
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        with alone(keep.with_suffix(".lock")):  # all agents of a fleet come to rest at about the same time
+            _begin(checkout, keep)
     source = str(checkout.common)
     if commit_named(kept(keep), ref) == commit:
         return
@@ -31,16 +33,14 @@ def forget_ref(keep: Path, ref: str) -> None:
 
 
 def _begin(checkout: Checkout, keep: Path) -> None:
+    if keep.is_dir():
+        return
     draft = keep.with_name(f"{keep.name}.{os.getpid()}.new")
     delete(draft)
-    keep.parent.mkdir(parents=True, exist_ok=True)
     plain = ("--quiet", "--bare", "--template=", "--dissociate")
     code, _, _ = ask(checkout, "clone", *plain, "--local", str(checkout.common), str(draft))
     if code:  # a repository that is itself made of links
         delete(draft)
         git(checkout, "clone", *plain, "--no-local", str(checkout.common), str(draft))
-    if keep.is_dir():
-        delete(draft)
-        return
     draft.rename(keep)
     sync(keep.parent)

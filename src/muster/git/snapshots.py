@@ -82,6 +82,13 @@ def restore(checkout: Checkout, commit: str, *, folder: Path | None = None, bran
         _restore_branch(checkout, commit, branch)
 
 
+def refill(checkout: Checkout, commit: str) -> None:
+    """The files of a worktree that was made anew become those of a snapshot; HEAD and index stay."""
+    with temporary_index() as index:
+        git(checkout, "read-tree", "HEAD", index=index)
+        git(checkout, "read-tree", "--reset", "-u", commit, index=index)
+
+
 def drop(checkout: Checkout, ref: str, keep: Path) -> None:
     """The agent's snapshots are let go, here and in `keep`. Only ever the user's wish."""
     git(checkout, "update-ref", "-d", ref)

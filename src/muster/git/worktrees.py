@@ -124,6 +124,15 @@ def _refuse_loss(checkout: Checkout, place: Path) -> None:
         raise GitFailed(what="worktree remove", why=f"other repositories stand in it: {', '.join(holding)}")
 
 
+def drop_branch(project: Checkout, branch: str) -> None:
+    """An agent's branch is let go. Raises GitFailed where somebody works on it."""
+    ref = f"refs/heads/{branch}"
+    used = git(project, "for-each-ref", "--format=%(worktreepath)", ref).decode(errors="replace").strip()
+    if used:
+        raise GitFailed(what="branch", why=f"{branch} is checked out at {used}")
+    git(project, "update-ref", "-d", ref)
+
+
 def _refuse_foreign(folder: Path, note: Note | None) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise GitFailed(what="worktree add", why=f"{folder} is in the way")

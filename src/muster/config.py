@@ -8,22 +8,24 @@ set (`trust.py` says what of that counts); the rest is the machine's.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any  # a configuration file's values, before they are checked
 
 from muster.errors import UnknownSetting
 from muster.model.ask import OnAsk
 from muster.model.budget import USUAL
+from muster.model.worktree import Beginning, Isolation
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
 PROJECT_FILE_BYTES = 64 * 1024
-# What a project may set: ceilings, of which a smaller one asks for less and 0 for everything, and what its agents may.
-PER_PROJECT = frozenset(
-    ["on_ask", *(f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet"))]
-)
+WORKTREES = ("mesh_worktree", "worktree_base", "worktree_setup", "worktree_copy", "worktree_link")
+CEILINGS = tuple(f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet"))
+# What a project may set: ceilings, of which a smaller one asks for less and 0 for everything, what its agents may, and
+# how their worktrees are made.
+PER_PROJECT = frozenset(["on_ask", *CEILINGS, *WORKTREES])
 
 
 def state_folder() -> Path:
@@ -48,8 +50,15 @@ def project_file(project: Path) -> Path:
     return project / ".muster" / "config.toml"
 
 
-def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53, words: tuple[str, ...] = ()) -> Any:
-    """`least` and `most` bound a number; `words` are those that a list may hold."""
+class Kind(StrEnum):
+    """What a list holds, where it is not one of a few words."""
+
+    PATHS = "paths"  # within a project
+    COMMANDS = "commands"
+
+
+def _setting(default: Any, says: str, *, least: int = 0, most: int = 2**53, words: tuple[str, ...] | Kind = ()) -> Any:
+    """`least` and `most` bound a number; `words` are those that a list may hold, or what it holds."""
     return field(default=default, metadata={"says": says, "least": least, "most": most, "words": words})
 
 
@@ -89,6 +98,22 @@ class Settings:
     )
     on_ask: OnAsk = _setting(  # noqa: RUF009 - a field like the others
         OnAsk.REFUSE, "What an agent asks leave for: refuse, allow (once), or operator: it waits for `muster answer`."
+    )
+    mesh_worktree: Isolation = _setting(  # noqa: RUF009 - a field like the others
+        Isolation.AUTO,
+        "Whether agents get worktrees of their own: auto (those that may edit, in a git project), always, never.",
+    )
+    worktree_base: Beginning = _setting(  # noqa: RUF009 - a field like the others
+        Beginning.HEAD, "What a worktree begins as: head, or dirty: your files as they are, on top of it."
+    )
+    worktree_setup: tuple[str, ...] = _setting(
+        (), "Commands that are run in a new worktree before its agent begins.", words=Kind.COMMANDS
+    )
+    worktree_copy: tuple[str, ...] = _setting(
+        (), "Paths of the project that a new worktree gets a copy of (`.env`).", words=Kind.PATHS
+    )
+    worktree_link: tuple[str, ...] = _setting(
+        (), "Paths of the project that a new worktree gets a link to (`node_modules`).", words=Kind.PATHS
     )
     ask_timeout_seconds: int = _setting(300, "After this long an ask that waits for the operator is refused.", least=1)
 
@@ -176,10 +201,31 @@ def _checked(key: str, value: object, where: str) -> object:
     return value
 
 
-def _words(key: str, value: object, where: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    if not isinstance(value, list) or any(word not in known for word in value):
-        raise UnknownSetting(where=where, key=key, why=f"expected a list of {', '.join(known)}, got {value!r}")
+def _words(key: str, value: object, where: str, known: tuple[str, ...] | Kind) -> tuple[str, ...]:
+    fits: Callable[[object], bool]
+    match known:
+        case Kind.PATHS:
+            expected, fits = "paths within the project", _is_inner_path
+        case Kind.COMMANDS:
+            expected, fits = "commands", _is_line
+        case _:
+            expected, fits = ", ".join(known), known.__contains__
+    if not isinstance(value, list) or not all(fits(word) for word in value):
+        raise UnknownSetting(where=where, key=key, why=f"expected a list of {expected}, got {value!r}")
     return tuple(value)
+
+
+def _is_line(word: object) -> bool:
+    return isinstance(word, str) and bool(word.strip()) and "\0" not in word
+
+
+def _is_inner_path(word: object) -> bool:
+    """Somewhere below the project, and not where git keeps its own."""
+    if not isinstance(word, str) or not _is_line(word):
+        return False
+    path = PurePosixPath(word)
+    parts = [part.lower() for part in path.parts]
+    return not path.is_absolute() and bool(parts) and ".." not in parts and parts[0] != ".git"
 
 
 def _chosen(key: str, value: object, choices: type[StrEnum], where: str) -> StrEnum:
@@ -191,13 +237,18 @@ def _chosen(key: str, value: object, choices: type[StrEnum], where: str) -> StrE
 
 
 def _parsed(key: str, value: str) -> object:
-    """The environment knows only text: digits become a number, and commas a list, where the setting wants that."""
+    """The environment knows only text: digits become a number, commas a list (of commands: lines), where wanted."""
     default = getattr(Settings(), key, None)
     if isinstance(default, float) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", value):
         return float(value)
     if isinstance(default, tuple):
-        return [word.strip() for word in value.split(",") if word.strip()]
+        words = value.splitlines() if key in _of_commands() else value.split(",")
+        return [word.strip() for word in words if word.strip()]
     return int(value) if isinstance(default, int) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
+
+
+def _of_commands() -> set[str]:
+    return {setting.name for setting in fields(Settings) if setting.metadata["words"] is Kind.COMMANDS}
 
 
 def _line(text: str, key: str) -> str:

@@ -41,13 +41,17 @@ class Premises:
     started_at: datetime
     opencode: str
 
+    @property
+    def worktrees(self) -> Path:
+        return self.home / "worktrees"
+
 
 def readers(host: Host, connections: Connections, terms_at: TermsAt, premises: Premises) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
         Address: partial(read_address, premises),
         Condition: partial(read_condition, premises),
-        Place: partial(read_place, host, terms_at),
+        Place: partial(read_place, host, terms_at, premises),
         Progress: partial(read_progress, connections),
         Transcript: partial(read_transcript, connections),
     }
@@ -64,7 +68,7 @@ async def read_condition(premises: Premises, engine: Engine, actor: Actor, argum
 
 
 async def read_place(
-    host: Host, terms_at: TermsAt, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
+    host: Host, terms_at: TermsAt, premises: Premises, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
 ) -> Place:
     """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
     asked: str | None = arguments.get("project")
@@ -73,7 +77,7 @@ async def read_place(
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
     if directory is None:
         raise MissingField(verb="this request", field="project")
-    return await anyio.to_thread.run_sync(_place, host, terms_at, directory, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(_place, host, terms_at, premises.worktrees, directory, abandon_on_cancel=True)
 
 
 async def read_progress(
@@ -117,7 +121,7 @@ def _condition(premises: Premises) -> Condition:
     )
 
 
-def _place(host: Host, terms_at: TermsAt, directory: str) -> Place:
+def _place(host: Host, terms_at: TermsAt, worktrees: Path, directory: str) -> Place:
     path = Path(directory)
     if not path.is_absolute() or not _is_directory(path):
         raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
@@ -127,6 +131,7 @@ def _place(host: Host, terms_at: TermsAt, directory: str) -> Place:
         directory=str(path),
         project=str(top or path),
         git=top is not None,
+        worktrees=str(worktrees),
         personas=host.personas(str(path)),
         terms=terms_at(top or path),
     )

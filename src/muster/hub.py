@@ -42,16 +42,20 @@ from muster.model.deadline import Watch
 from muster.model.facts import Terms
 from muster.model.server import Server, StopReason
 from muster.model.wakeup import Wakefulness
+from muster.model.worktree import Recipe
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
+from muster.reconcilers.errands import ErrandsReconciler
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.radar import RadarReconciler
 from muster.reconcilers.runs import RunsReconciler
+from muster.reconcilers.snapshots import Snapshots
+from muster.reconcilers.worktrees import WorktreesReconciler
 from muster.replacing import replace_file
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
@@ -114,7 +118,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         )
         facts = readers(host, connections, partial(_terms_at, home, settings), premises)
         engine = Engine(database, Catalog(_verb_modules()), facts)
-        reconcilers = _reconcilers(engine, connections, host, settings)
+        reconcilers = _reconcilers(engine, connections, host, settings, home)
         await account_for_absence(engine, _now)
         async with _web(home, engine, keyring, sockets) as use:
             with home.announced(url=url, token=keyring.operator()) as announcement:
@@ -172,10 +176,14 @@ def leave_offer(home: Home, settings: config.Settings) -> None:
     replace_file(home.offer_file, json.dumps(told).encode())
 
 
-def _reconcilers(engine: Engine, connections: Connections, host: Host, settings: config.Settings) -> list[Reconciler]:
+def _reconcilers(
+    engine: Engine, connections: Connections, host: Host, settings: config.Settings, home: Home
+) -> list[Reconciler]:
     tools = tuple(tool.name for tool in MESH.bridged_part())
     watch = Watch(inactivity_ms=settings.inactivity_ms, max_age_ms=settings.max_age_ms)
-    runs = RunsReconciler(engine, connections, tools=tools, watch=watch, clock=_now)
+    snapshots = Snapshots(engine, home.folder)
+    worktrees = WorktreesReconciler(engine, connections, snapshots, state=home.folder, clock=_now)
+    runs = RunsReconciler(engine, connections, snapshots, tools=tools, watch=watch, clock=_now)
     timeout = timedelta(seconds=settings.ask_timeout_seconds)
     asks = AsksReconciler(engine, connections, policy=settings.on_ask, timeout=timeout, clock=_now)
     wakefulness = Wakefulness(per_pair=settings.wakeups_per_pair, per_fleet=settings.wakeups_per_fleet)
@@ -185,9 +193,10 @@ def _reconcilers(engine: Engine, connections: Connections, host: Host, settings:
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
     decisions = DecisionsReconciler(engine, clock=_now)
+    errands = ErrandsReconciler(engine, snapshots)
     pairs = settings.radar_pairs_per_second
     radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
-    return [admission, hosts, runs, asks, deliveries, decisions, *radar]
+    return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, *radar]
 
 
 @asynccontextmanager
@@ -314,10 +323,17 @@ def _ceilings(settings: config.Settings) -> Ceilings:
 
 def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
     found = settings_of(project, settings, config.named_in(os.environ), home)
-    note = found.note()
+    note, there = found.note(), found.over(settings)
     return Terms(
-        budgets=_budgets(found.over(settings)),
+        budgets=_budgets(there),
         on_ask=found.granted.get("on_ask"),
+        isolation=there.mesh_worktree,
+        recipe=Recipe(
+            begins_as=there.worktree_base,
+            setup=there.worktree_setup,
+            copy=there.worktree_copy,
+            link=there.worktree_link,
+        ),
         notes=() if note is None else (note,),
     )
 

@@ -17,6 +17,7 @@ from muster.errors import StateNotWritable
 from muster.git.project import top_level
 from muster.home import Home
 from muster.model.ask import OnAsk
+from muster.model.worktree import Beginning, Isolation
 from muster.replacing import replace_file
 
 UNTRUSTED = (
@@ -26,23 +27,35 @@ UNTRUSTED = (
 
 
 LEAVE = (OnAsk.REFUSE, OnAsk.OPERATOR, OnAsk.ALLOW)  # the later asks for more
+Value = int | OnAsk | Isolation | Beginning | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """One setting of a project: a ceiling, where 0 means no limit, or a policy. `own` is the user's."""
+    """One setting of a project: a ceiling, where 0 means no limit, a policy, or how worktrees are made.
+
+    `own` is the user's.
+    """
 
     key: str
-    value: int | OnAsk
-    own: int | OnAsk
+    value: Value
+    own: Value
 
     @property
     def is_more(self) -> bool:
         match self.value, self.own:
             case OnAsk(), OnAsk():
                 return LEAVE.index(self.value) > LEAVE.index(self.own)
+            case Isolation(), Isolation():  # who works in the user's own checkout
+                return self.value is Isolation.NEVER and self.own is not Isolation.NEVER
+            case Beginning(), Beginning():
+                return False
             case int(value), int(own):
                 return own != 0 and (value == 0 or value > own)
+            case tuple(), tuple() if self.key == "worktree_copy":  # what agents can read anyway
+                return False
+            case tuple(value), tuple(own):  # what is run, and what a worktree's agent writes through to
+                return not set(value) <= set(own)
         return True
 
 

@@ -38,8 +38,11 @@ from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
+from muster.reconcilers.errands import ErrandsReconciler
 from muster.reconcilers.hosts import HostsReconciler
 from muster.reconcilers.runs import RunsReconciler
+from muster.reconcilers.snapshots import Snapshots
+from muster.reconcilers.worktrees import WorktreesReconciler
 from muster.store.audit import audit
 from muster.store.database import Database, open_database
 from muster.surfaces.tokens import Keyring
@@ -173,12 +176,16 @@ async def at_work(
     wakefulness: Wakefulness = USUALLY_AWAKE,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
-    runs = RunsReconciler(stage.engine, stage.connections, tools=(), watch=watch, clock=stage.clock)
+    state = stage.path.parent
+    snapshots = Snapshots(stage.engine, state)
+    worktrees = WorktreesReconciler(stage.engine, stage.connections, snapshots, state=state, clock=stage.clock)
+    runs = RunsReconciler(stage.engine, stage.connections, snapshots, tools=(), watch=watch, clock=stage.clock)
     asks = AsksReconciler(
         stage.engine, stage.connections, policy=on_ask, timeout=timedelta(minutes=5), clock=stage.clock
     )
     deliveries = DeliveriesReconciler(stage.engine, stage.connections, wakefulness=wakefulness)
     decisions = DecisionsReconciler(stage.engine, clock=stage.clock)
+    errands = ErrandsReconciler(stage.engine, snapshots)
     hosts = HostsReconciler(
         stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock
     )
@@ -186,7 +193,7 @@ async def at_work(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (admission, hosts, runs, asks, deliveries, decisions):
+        for reconciler in (worktrees, admission, hosts, runs, asks, deliveries, decisions, errands):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()

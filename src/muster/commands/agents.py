@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from muster.commands.budgets import enforce
 from muster.commands.endings import cut_agent, noting_rest
+from muster.commands.isolating import isolates, worktree_for
 from muster.commands.outcomes import settling
 from muster.commands.texts import at_most, not_blank
 from muster.commands.turns import say
@@ -16,6 +17,7 @@ from muster.errors import BadValue, Conflict, UnknownPersona
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.budget import Budget
+from muster.model.facts import Persona as Definition
 from muster.model.facts import Place, Progress
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId
@@ -23,6 +25,7 @@ from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run, RunState
 from muster.model.spent import Spent
 from muster.model.turn import TurnKind
+from muster.model.worktree import Worktree
 from muster.prompts.preamble import preamble
 from muster.store.members import has_open_turn
 from muster.store.records import Transaction
@@ -46,7 +49,9 @@ Reason = Annotated[str, Field(max_length=1000)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentWish:
-    """An agent to be started. `agent` is the persona; `name` defaults to the role's slug."""
+    """An agent to be started. `agent` is the persona; `name` defaults to the role's slug. `worktree`: a checkout of its
+    own, or the shared one.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
@@ -55,15 +60,19 @@ class AgentWish:
     agent: Persona = "build"
     name: Name | None = None
     model: Model | None = None
+    worktree: bool | None = None
     timeout_ms: Timeout | None = None
     max_attempts: Attempts = MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
+    """`worktree`: the folder of its own that it works in; null: the shared checkout."""
+
     agent_id: AgentId
     fleet_id: FleetId
     name: str
+    worktree: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,8 @@ def attach(
     model: Model | None = None,
     timeout_ms: Timeout | None = None,
     max_attempts: Attempts = MAX_ATTEMPTS,
+    *,
+    worktree: bool | None = None,
 ) -> Attached:
     """Add one agent to a fleet, mid-flight or quiet; a quiet fleet runs again. A cancelled fleet refuses.
 
@@ -96,12 +107,16 @@ def attach(
         agent=agent,
         name=name,
         model=model,
+        worktree=worktree,
         timeout_ms=timeout_ms,
         max_attempts=max_attempts,
     )
     (first,) = tx.select(Agent, fleet=fleet.id, limit=1)
-    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), budget=first.budget, field="name")
-    return Attached(agent_id=attached.id, fleet_id=fleet.id, name=attached.name)
+    (attached,) = enlist(tx, fleet, [wish], tx.facts(Place), budget=first.budget, field="{1}")
+    own = tx.find(Worktree, agent=attached.id)
+    return Attached(
+        agent_id=attached.id, fleet_id=fleet.id, name=attached.name, worktree=own.folder if own is not None else None
+    )
 
 
 @command(by=Operator, settles=Settles(view="agent.brief", until=lambda _, latest, __: latest.status not in ACTIVE))
@@ -174,24 +189,28 @@ def enlist(
     place: Place,
     *,
     budget: Budget,
-    field: str = "agents[{}].name",
+    field: str = "agents[{0}].{1}",
 ) -> list[Agent]:
     """Write agents into a fleet, each with its first run queued and its first turn ready to be sent.
 
-    `budget` is each one's own. `field` says, by index, where a wish's name stands in the request.
+    `budget` is each one's own. `field` says, by index and name, where a part of a wish stands in the request.
     """
     present = tx.select(Agent, fleet=fleet.id)
     if len(present) + len(wishes) > FLEET_SIZE:
         raise Conflict(why=f"Fleet {fleet.id} has {len(present)} agents; {FLEET_SIZE} is the most.")
-    for wish in wishes:
-        _refuse_unknown_persona(wish.agent, place)
+    apart = [
+        isolates(_persona(wish.agent, place), place, field.format(index, "worktree"), wished=wish.worktree)
+        for index, wish in enumerate(wishes)
+    ]
     names = _names(wishes, {agent.name for agent in present}, field)
     agents = [
         _agent(tx, fleet, wish, name, position, budget)
         for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=len(present))
     ]
-    for agent, wish in zip(agents, wishes, strict=True):
-        _enter(tx, fleet, agent, wish.prompt, [peer for peer in (*present, *agents) if peer.id != agent.id])
+    own = [worktree_for(tx, agent, place) if is_apart else None for agent, is_apart in zip(agents, apart, strict=True)]
+    for agent, wish, worktree in zip(agents, wishes, own, strict=True):
+        peers = [peer for peer in (*present, *agents) if peer.id != agent.id]
+        _enter(tx, fleet, agent, worktree, wish.prompt, peers)
     return agents
 
 
@@ -215,13 +234,18 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
     )
 
 
-def _enter(tx: Transaction, fleet: Fleet, agent: Agent, prompt: str, peers: Sequence[Agent]) -> None:
+def _enter(
+    tx: Transaction, fleet: Fleet, agent: Agent, worktree: Worktree | None, prompt: str, peers: Sequence[Agent]
+) -> None:
     run, queued = Run.queue(id=agent.run, agent=agent.id, fleet=fleet.id, number=1, now=tx.now)
-    tx.add(agent)
+    tx.add(agent if worktree is None else agent.live_in(worktree.workplace))
     tx.add(run)
-    say(tx, agent, TurnKind.FIRST, text=prompt, preamble=preamble(agent, fleet, peers))
+    say(tx, agent, TurnKind.FIRST, text=prompt, preamble=preamble(agent, fleet, peers, worktree))
     tx.record(agent.attach())
     tx.record(queued)
+    if worktree is not None:
+        tx.add(worktree)
+        tx.record(worktree.ask())
 
 
 def _names(wishes: Sequence[AgentWish], taken: set[str], field: str) -> list[str]:
@@ -230,7 +254,9 @@ def _names(wishes: Sequence[AgentWish], taken: set[str], field: str) -> list[str
     for index, wish in enumerate(wishes):
         if wish.name is not None:
             if wish.name in taken:
-                raise BadValue(field=field.format(index), expected="a name that is free in this fleet", got=wish.name)
+                raise BadValue(
+                    field=field.format(index, "name"), expected="a name that is free in this fleet", got=wish.name
+                )
             taken.add(wish.name)
     names = []
     for wish in wishes:
@@ -240,8 +266,9 @@ def _names(wishes: Sequence[AgentWish], taken: set[str], field: str) -> list[str
     return names
 
 
-def _refuse_unknown_persona(persona: str, place: Place) -> None:
-    known = [one.name for one in place.personas]
-    if persona not in known:
-        nearest = get_close_matches(persona, known, n=3, cutoff=0.3) or known[:5]
-        raise UnknownPersona(persona=persona, project=place.project, nearest=", ".join(nearest))
+def _persona(name: str, place: Place) -> Definition:
+    known = {one.name: one for one in place.personas}
+    if name not in known:
+        nearest = get_close_matches(name, known, n=3, cutoff=0.3) or list(known)[:5]
+        raise UnknownPersona(persona=name, project=place.project, nearest=", ".join(nearest))
+    return known[name]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+from muster.commands.isolating import forsake, owe_snapshot
 from muster.commands.notices import announce
 from muster.commands.proofs import give_up, note_return, note_seen
 from muster.model.agent import Agent, Wanted, why_gone
@@ -30,6 +31,7 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     run = tx.get(Run, agent.run)
     for delivery in inboxes.all_waiting(tx, agent.id):
         give_up(tx, delivery, why_gone(stopped, run) or "")
+    forsake(tx, agent.id)
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.CANCELLED, reason)
 
@@ -51,6 +53,7 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
     agent = tx.get(Agent, run.agent)
     if agent.run == run.id:
         let_lapse(tx, agent)
+    owe_snapshot(tx, run)
     note_rest(tx, run.fleet)
 
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
 from muster.commands.endings import cut_agent, noting_rest
+from muster.commands.isolating import notes_of
 from muster.commands.outcomes import settling
 from muster.commands.texts import not_blank
 from muster.errors import Conflict
@@ -17,13 +18,11 @@ from muster.model.budget import Budget, Budgets
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
+from muster.model.worktree import Worktree
 from muster.store import inboxes
 from muster.store.records import Transaction
 from muster.store.statements import SET
 from muster.verbs import Operator, Settles, command
-
-SHARED = "Agents work in the shared checkout {directory}: their edits are not kept apart."
-
 
 FleetName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
 Directory = Annotated[str, Field(max_length=4096)]
@@ -131,7 +130,7 @@ def spawn(
     tx.add(fleet)
     tx.record(fleet.spawn(len(agents)))
     enlisted = enlist(tx, fleet, agents, place, budget=own)
-    notes = [SHARED.format(directory=place.directory), *place.terms.notes]
+    notes = [*notes_of(place, enlisted, tx.select(Worktree, fleet=fleet.id)), *place.terms.notes]
     return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from muster.commands.budgets import enforce, pause_agent, why_not
 from muster.commands.endings import cut_outcome, end_open_turns, end_run, end_turns, open_turns
 from muster.commands.failures import fail_run, revive, said_before
+from muster.commands.isolating import is_housed
 from muster.commands.placing import Places
 from muster.commands.proofs import note_seen
 from muster.errors import Stale
@@ -40,8 +41,8 @@ class Admission:
 def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding, host: str) -> Admission:
     """Give every queued run its place that is due and fits, first in, first out.
 
-    One that a ceiling or its host server holds back, or whose moment has not come, holds up no other. One whose
-    budget is used up is paused.
+    One that a ceiling, its host server or a worktree that is not ready holds back, or whose moment has not come, holds
+    up no other. One whose budget is used up is paused.
     """
     places = Places(tx, sharding, host)
     queued = places.suspects_first(tx.select(Run, state=RunState.QUEUED))
@@ -53,7 +54,7 @@ def admit(tx: Transaction, actor: Actor, ceilings: Ceilings, sharding: Sharding,
             continue
         if (reason := why_not(tx, agent)) is not None:
             pause_agent(tx, agent, reason)
-        elif places.give(run, agent):
+        elif is_housed(tx, agent) and places.give(run, agent):
             occupancy.take(agent)
             admitted += 1
     waiting = [run.due_at for run in queued if run.due_at > tx.now]

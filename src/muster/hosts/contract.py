@@ -215,6 +215,10 @@ class Connection(Protocol):
         """The conversation so far, oldest first. Raises `SessionLost`."""
         ...
 
+    async def forget(self, directory: str) -> None:
+        """Let go of all that is kept loaded for a directory which is about to be removed. Its sessions stay."""
+        ...
+
     def hints(self) -> AsyncIterator[Hint]:
         """Endless; reconnects by itself while the server lives, and then yields `Hint(session=None, turning=True)`."""
         ...

@@ -91,6 +91,10 @@ class Agent:
         agent = replace(self, wanted=Wanted.STOPPED, stop_reason=reason)
         return agent, AgentCancelled(fleet=self.fleet, agent=self.id, reason=reason)
 
+    def live_in(self, directory: str) -> "Agent":
+        """Work there instead."""
+        return replace(self, directory=directory)
+
     def settle_in(self, session: SessionId, server: ServerId) -> "Agent":
         return replace(self, session=session, server=server)
 

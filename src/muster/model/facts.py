@@ -6,6 +6,7 @@ from datetime import datetime
 from muster.model.ask import OnAsk
 from muster.model.budget import USUAL, Budgets
 from muster.model.spent import Spent
+from muster.model.worktree import AS_IT_IS, Isolation, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class Persona:
 
     `mode` is the host's word: `primary`, `subagent` or `all`. `source` says where it was found:
     `built-in`, or the path of the file. `division` is the shelf of a roster it stands on, where it has one.
-    `tools` names tools of Muster's that the definition allows expressly (`spawn_fleet`).
+    `tools` names tools of Muster's that the definition allows expressly (`spawn_fleet`). `edits`: it may change files.
     """
 
     name: str
@@ -23,17 +24,21 @@ class Persona:
     source: str
     division: str | None = None
     tools: tuple[str, ...] = ()
+    edits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What holds in a project where a spawner does not say: what may be spent, and what is done with its agents' asks.
+    """What holds in a project where a spawner does not say: what may be spent, what is done with its agents' asks, and
+    who works in a worktree, which is made how.
 
     `on_ask` None: what the hub does with all of them. `notes` are for the spawner.
     """
 
     budgets: Budgets = USUAL
     on_ask: OnAsk | None = None
+    isolation: Isolation = Isolation.AUTO
+    recipe: Recipe = AS_IT_IS
     notes: tuple[str, ...] = ()
 
 
@@ -41,12 +46,14 @@ class Terms:
 class Place:
     """A directory that agents are asked to work in, as it was found.
 
-    `directory` is absolute and exists; `project` is the git top level above it, else the directory itself.
+    `directory` is absolute and exists; `project` is the git top level above it, else the directory itself. `git`: it
+    is one. Worktrees are made below the folder `worktrees`.
     """
 
     directory: str
     project: str
     git: bool
+    worktrees: str
     personas: tuple[Persona, ...]
     terms: Terms = Terms()
 

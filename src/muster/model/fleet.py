@@ -105,7 +105,8 @@ def fleet_status(
 ) -> FleetStatus:
     """Computed, never stored: running while anyone is on the way, then how it came out.
 
-    `expected`: a message waits that will wake somebody. `held`: one that would, and is held back.
+    `expected`: a message waits that will wake somebody, or a snapshot is owed. `held`: a message would wake somebody,
+    and is held back.
     """
     if ACTIVE.intersection(agents):
         return FleetStatus.RUNNING

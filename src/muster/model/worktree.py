@@ -7,6 +7,7 @@ agent has one at most; it stays when the agent is done, for a message may wake i
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePath
 
 from muster.errors import Conflict, Stale
 from muster.model.event import (
@@ -71,9 +72,13 @@ class Recipe:
     link: tuple[str, ...] = ()
 
 
+AS_IT_IS = Recipe()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A commit that holds a worktree as it was. `tip` is the agent's own newest commit then.
+    """A commit that holds a worktree as it was. `tip` is the agent's own newest commit then,
+    None before there is one.
 
     `why` is an `Occasion`. `dropped_at`: since when no ref of ours keeps it, by the user's word.
     """
@@ -84,7 +89,7 @@ class Snapshot:
     fleet: FleetId
     commit: str
     tree: str
-    tip: str
+    tip: str | None
     why: Occasion
     taken_at: datetime
     dropped_at: datetime | None = None
@@ -128,6 +133,11 @@ class Worktree:
     is_compared: bool = False
     created_at: datetime
     removed_at: datetime | None = None
+
+    @property
+    def workplace(self) -> str:
+        """The directory in which its agent works."""
+        return str(PurePath(self.folder) / self.subfolder)
 
     @property
     def is_usable(self) -> bool:

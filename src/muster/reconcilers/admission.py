@@ -12,7 +12,7 @@ from muster.reconcilers.queue import Reconciler
 from muster.views import runs as run_views
 
 THE_QUEUE = "queue"
-MAKES_ROOM = frozenset({"run.queued", "run.ended", "server.stopped"})
+MAKES_ROOM = frozenset({"run.queued", "run.ended", "server.stopped", "worktree.ready"})
 
 
 class AdmissionReconciler(Reconciler):

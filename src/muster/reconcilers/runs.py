@@ -24,17 +24,21 @@ from muster.model.retry import Again
 from muster.model.run import Run, RunState
 from muster.model.server import Server, ServerState
 from muster.model.turn import CUTS, Turn
+from muster.model.worktree import Occasion
 from muster.prompts.titles import title
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.queue import Reconciler
+from muster.reconcilers.snapshots import Snapshots
 from muster.views import asks as ask_views
 from muster.views import runs as run_views
+from muster.views import worktrees as worktree_views
 from muster.views.runs import Work
 
 LOOK_SECONDS = 5.0  # how often a turn is looked at when no hint comes
 GRACE = timedelta(seconds=5)  # between a prompt's arrival and the host's first sign of work on it
 PATIENCE = timedelta(seconds=90)  # the host's own waits between tries come to less
 SENDS = 5
+KEEPING_SECONDS = 20.0  # for the snapshot before an agent is stopped, which goes on spending meanwhile
 NO_ANSWER = "The model ended its turn without an answer."
 NOT_TAKEN_UP = f"The host took the prompt {SENDS} times and did not work on it."
 
@@ -46,6 +50,7 @@ class RunsReconciler(Reconciler):
         self,
         engine: Engine,
         connections: Connections,
+        snapshots: Snapshots,
         *,
         tools: tuple[str, ...],
         watch: Watch,
@@ -53,6 +58,7 @@ class RunsReconciler(Reconciler):
     ) -> None:
         super().__init__(engine)
         self._connections = connections
+        self._snapshots = snapshots
         self._tools = tools
         self._watch = watch
         self._clock = clock
@@ -186,6 +192,7 @@ class RunsReconciler(Reconciler):
     async def _give_back(self, work: Work, connection: Connection, sight: Sight) -> float | None:
         """The provider wants to be asked much later: until then the agent waits here, and holds nothing."""
         agent = work.agent
+        await self._keep(work)
         await connection.abort(agent.session or SessionId(""), agent.directory)
         words = sight.error or "The provider is not to be asked for now."
         return await self._fail(work, words, Again.SAME_TURN, sight, not_before=sight.retry_at)
@@ -203,6 +210,7 @@ class RunsReconciler(Reconciler):
 
     async def _cut(self, work: Work) -> float | None:
         """The ending is written already; stop what still runs, keep what was said, and say that it is over."""
+        await self._keep(work)
         sight = await self._stop(work)
         checkpoint("run.cut:aborted")
         await self._clean_up(work)
@@ -216,6 +224,11 @@ class RunsReconciler(Reconciler):
             answered=sight.standing is Standing.ANSWERED and bool(sight.output),
         )
         return None
+
+    async def _keep(self, work: Work) -> None:
+        """What is in its worktree, before its agent is stopped; a snapshot that fails stops nothing."""
+        worktree = await self.engine.query(worktree_views.of_agent, SYSTEM, agent=work.agent.id)
+        await self._snapshots.take_of(worktree, Occasion.CUT, KEEPING_SECONDS)
 
     async def _stop(self, work: Work) -> Sight:
         nothing = Sight(standing=Standing.ABSENT)

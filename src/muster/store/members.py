@@ -9,9 +9,10 @@ from muster.model.fleet import Fleet, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId
 from muster.model.run import Run, RunState
 from muster.model.turn import Ending, Turn
+from muster.model.worktree import Worktree
 from muster.store import inboxes
 from muster.store.records import Reading
-from muster.store.statements import But
+from muster.store.statements import SET, But
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def status_of(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> Flee
     return fleet_status(
         fleet,
         statuses,
-        expected=inboxes.will_wake(tx, awake) or _will_be_told(tx, members),
+        expected=inboxes.will_wake(tx, awake) or _will_be_told(tx, members) or _will_be_kept(tx, fleet),
         held=inboxes.reason_of_hold(tx, awake) is not None,
     )
 
@@ -54,6 +55,11 @@ def _will_be_told(tx: Reading, members: Sequence[FleetMember]) -> bool:
     gone = [member.agent.id for member in members if why_gone(member.agent, member.run)]
     unread = [member.agent.id for member in members if why_unread(member.agent, member.run)]
     return bool(gone and inboxes.any_unseen(tx, gone)) or bool(unread and inboxes.any_underway(tx, unread))
+
+
+def _will_be_kept(tx: Reading, fleet: Fleet) -> bool:
+    """Whether what an agent did is yet to be snapshotted, and nothing is known to be in the way."""
+    return tx.any(Worktree, fleet=fleet.id, owed_since=SET, snapshot_error=None)
 
 
 def standing_of(tx: Reading, fleet: FleetId) -> FleetStatus:

@@ -84,11 +84,14 @@ class BridgeDoor:
         actor = await self._actor(request, message)
         agent = await self.engine.query(self.engine.catalog["actor.seat"], SYSTEM, agent=actor.agent)
         assert actor.agent is not None
+        own = await self.engine.query(self.engine.catalog["worktree.of_agent"], SYSTEM, agent=actor.agent)
+        branch = {} if own is None else {"MUSTER_BRANCH": own.branch}
         if message.kind == SUB_AGENT:
-            return JSONResponse({"env": {"MUSTER_RUN": agent.run}})
+            return JSONResponse({"env": {"MUSTER_RUN": agent.run, **branch}})
         return JSONResponse(
             {
                 "env": {
+                    **branch,
                     "MUSTER_AGENT_HOME": str(self.home),
                     "MUSTER_AGENT_ID": actor.agent,
                     "MUSTER_AGENT_TOKEN": self.keyring.agent(actor.agent),

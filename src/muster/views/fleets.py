@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ from muster.verbs import Cursor, Limit, Member, Operator, Settles, System, view
 from muster.views.asks import PermissionRow, permissions_in
 from muster.views.clashes import ClashRow, clashes_in
 from muster.views.results import Results, results_of
+from muster.views.worktrees import WorktreeBrief, worktrees_of
 
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait at most")]
 
@@ -56,7 +57,9 @@ class CountedFleetRow(FleetRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentRow:
-    """`permissions`: the newest that it asked for, questions too, and what it was told."""
+    """`permissions`: the newest that it asked for, questions too, and what it was told. `worktree`: its own checkout;
+    null: the shared one.
+    """
 
     agent_id: AgentId
     name: str
@@ -67,6 +70,7 @@ class AgentRow:
     tokens: int
     cost_usd: float
     last_activity_at: datetime | None
+    worktree: WorktreeBrief | None
     permissions: list[PermissionRow]
 
 
@@ -115,7 +119,8 @@ def status(tx: Reading, actor: Actor, fleet_id: FleetId, *, full: bool = False) 
     fleet = _own_fleet(tx, actor, fleet_id)
     members = members_of(tx, fleet.id)
     asked = permissions_in(tx, fleet.id, [member.agent.id for member in members])
-    agents = [_full_row(tx, member, asked) if full else _agent_row(member, asked) for member in members]
+    own = worktrees_of(tx, fleet.id)
+    agents = [_full_row(tx, member, asked, own) if full else _agent_row(member, asked, own) for member in members]
     clashes = clashes_in(tx, fleet.id, {member.agent.id: member.agent.name for member in members})
     return FleetState(fleet=_fleet_row(tx, fleet, members), agents=agents, conflicts=clashes)
 
@@ -207,9 +212,10 @@ def _counted_row(tx: Reading, fleet: Fleet, members: list[FleetMember]) -> Count
 
 
 Permissions = Mapping[AgentId, list[PermissionRow]]
+Worktrees = Mapping[AgentId, WorktreeBrief]
 
 
-def _agent_row(member: FleetMember, asked: Permissions) -> AgentRow:
+def _agent_row(member: FleetMember, asked: Permissions, own: Worktrees) -> AgentRow:
     agent = member.agent
     return AgentRow(
         agent_id=agent.id,
@@ -221,15 +227,17 @@ def _agent_row(member: FleetMember, asked: Permissions) -> AgentRow:
         tokens=agent.tokens,
         cost_usd=agent.cost_usd,
         last_activity_at=agent.last_activity_at,
+        worktree=own.get(agent.id),
         permissions=asked.get(agent.id, []),
     )
 
 
-def _full_row(tx: Reading, member: FleetMember, asked: Permissions) -> FullAgentRow:
+def _full_row(tx: Reading, member: FleetMember, asked: Permissions, own: Worktrees) -> FullAgentRow:
     turn = newest_turn(tx, member.agent.id)
     (first,) = tx.select(Turn, agent=member.agent.id, limit=1)
+    row = _agent_row(member, asked, own)
     return FullAgentRow(
-        **asdict(_agent_row(member, asked)) | {"permissions": asked.get(member.agent.id, [])},
+        **{field.name: getattr(row, field.name) for field in fields(row)},
         agent=member.agent.persona,
         model=member.agent.model,
         session_id=member.agent.session,

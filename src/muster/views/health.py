@@ -13,6 +13,7 @@ from muster.model.facts import Condition
 from muster.model.fleet import Fleet
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState, StopReason
+from muster.model.worktree import Worktree, WorktreeState
 from muster.store.records import Reading
 from muster.store.statements import SET
 
@@ -49,6 +50,7 @@ def parts_of(tx: Reading, condition: Condition) -> list[Part]:
         _servers(tx),
         _queue(tx),
         _fleets(tx),
+        _worktrees(tx),
         _person(tx),
     ]
 
@@ -115,6 +117,17 @@ def _fleets(tx: Reading) -> Part:
     paused = {agent.fleet for agent in _paused(tx)} - running
     quiet = tx.count(Fleet) - len(running | paused)
     return _ok("fleets", f"{len(running)} running, {len(paused)} paused, {quiet} quiet")
+
+
+def _worktrees(tx: Reading) -> Part:
+    """What could not be kept is neither removed nor merged."""
+    there = tx.count(Worktree, state=WorktreeState.READY)
+    unkept = tx.select(Worktree, snapshot_error=SET)
+    says = f"{there} there"
+    if unkept:
+        step = "Free space, or mend the repository; it is tried again by itself."
+        return _warning("worktrees", f"{says}; {unkept[0].folder} has no snapshot: {unkept[0].snapshot_error}", step)
+    return _ok("worktrees", says)
 
 
 def _person(tx: Reading) -> Part:

@@ -7,12 +7,15 @@ from muster import __version__
 from muster.model.actor import Actor
 from muster.model.agent import Agent, AgentStatus, agent_status
 from muster.model.ask import Ask, AskState
+from muster.model.errand import Errand, ErrandState
 from muster.model.facts import Condition
 from muster.model.ids import ServerId
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
+from muster.model.worktree import Presence, Worktree, WorktreeState
 from muster.store.decisions import with_deadline
 from muster.store.records import Reading
+from muster.store.statements import SET, But
 from muster.verbs import Member, Operator, System, view
 from muster.views.health import Health, Part, parts_of
 
@@ -88,11 +91,16 @@ def health(tx: Reading, actor: Actor) -> HubHealth:
 
 @view(by=System)
 def occupied(tx: Reading, actor: Actor) -> bool:
-    """Whether there is something to do: an agent on the way, a host server awake, a vote that ends by itself."""
+    """Whether there is something to do: an agent on the way, a host server awake, a vote that ends by itself, and what
+    worktrees want.
+    """
     return (
         tx.any(Run, state=(RunState.QUEUED, *LIVE))
         or tx.any(Server, state=(ServerState.STARTING, ServerState.READY))
         or bool(with_deadline(tx))
+        or tx.any(Worktree, owed_since=SET, snapshot_error=None)
+        or tx.any(Worktree, wanted=Presence.ABSENT, state=But(WorktreeState.REMOVED), snapshot_error=None)
+        or tx.any(Errand, state=ErrandState.WANTED)
     )
 
 

@@ -13,7 +13,18 @@ from unit.stage import Stage, hub
 
 pytestmark = pytest.mark.anyio
 
-PARTS = ["hub", "disk", "database", "journal", "opencode", "host servers", "queue", "fleets", "waits for you"]
+PARTS = [
+    "hub",
+    "disk",
+    "database",
+    "journal",
+    "opencode",
+    "host servers",
+    "queue",
+    "fleets",
+    "worktrees",
+    "waits for you",
+]
 
 
 class Usage(NamedTuple):

@@ -174,6 +174,9 @@ class OpenCodeConnection:
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return translate.lines(await self._client.get(f"/session/{session}/message", directory, session=session))
 
+    async def forget(self, directory: str) -> None:
+        await self._client.post("/instance/dispose", directory, {})
+
     async def hints(self) -> AsyncIterator[Hint]:
         least, most = RECONNECT_SECONDS
         pause = least

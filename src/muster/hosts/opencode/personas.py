@@ -27,7 +27,11 @@ BUILT_INS: Mapping[str, Definition] = {
         "description": "The default agent. Executes tools based on configured permissions.",
         "mode": "primary",
     },
-    "plan": {"description": "Plan mode. Disallows all edit tools.", "mode": "primary"},
+    "plan": {
+        "description": "Plan mode. Disallows all edit tools.",
+        "mode": "primary",
+        "permission": {"edit": "deny"},
+    },
     "general": {
         "description": (
             "General-purpose agent for researching complex questions and executing multi-step tasks. "
@@ -41,6 +45,7 @@ BUILT_INS: Mapping[str, Definition] = {
             "answers questions about the codebase."
         ),
         "mode": "subagent",
+        "permission": {"*": "deny"},
     },
     # OpenCode's own chores: there, and not to be asked for.
     "compaction": {"mode": "primary", "hidden": True},
@@ -48,6 +53,7 @@ BUILT_INS: Mapping[str, Definition] = {
     "summary": {"mode": "primary", "hidden": True},
 }
 OUR_TOOLS = ("spawn_fleet", "wait_fleet")
+EDITING = ("write", "edit", "patch", "multiedit")  # OpenCode's older names, all of which mean the permission `edit`
 
 
 class Personas:
@@ -150,6 +156,7 @@ def _persona(name: str, definition: Definition) -> Persona:
         mode=definition.get("mode", "all"),
         source=definition["source"],
         tools=tuple(tool for tool in OUR_TOOLS if _allows(definition, tool)),
+        edits=_may_edit(definition),
     )
 
 
@@ -163,3 +170,16 @@ def _allows(definition: Definition, tool: str) -> bool:
         flags = definition.get("tools")
         return isinstance(flags, dict) and flags.get(tool) is True
     return bool(rule == "allow")
+
+
+def _may_edit(definition: Definition) -> bool:
+    """Anything at all, asked for or not. What a shell can do besides is no matter of this permission."""
+    rules = definition.get("permission")
+    rule = rules.get("edit", rules.get("*")) if isinstance(rules, dict) else rules
+    if isinstance(rule, dict):
+        return "*" not in rule or any(action != "deny" for action in rule.values())
+    if rule is not None:
+        return bool(rule != "deny")
+    flags = definition.get("tools")
+    told = [flag for name, flag in flags.items() if name in EDITING] if isinstance(flags, dict) else []
+    return told[-1] is not False if told else True

@@ -72,6 +72,10 @@ class ScriptedConnection:
     async def transcript(self, session: SessionId, directory: str) -> tuple[Line, ...]:
         return (await self._session(session)).lines()
 
+    async def forget(self, directory: str) -> None:
+        await self._reach()
+        self._server.forgotten.append(directory)
+
     async def hints(self) -> AsyncIterator[Hint]:
         send, receive = anyio.create_memory_object_stream[Hint](inf)
         async with send, receive:

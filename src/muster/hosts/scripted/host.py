@@ -54,6 +54,11 @@ class ScriptedHost:
         return await tasks.__aexit__(kind, error, trace)
 
     @property
+    def forgotten(self) -> list[str]:
+        """The directories that its servers were told to let go of."""
+        return [directory for server in self._servers.values() for directory in server.forgotten]
+
+    @property
     def name(self) -> str:
         return "scripted"
 

@@ -29,7 +29,7 @@ class Pending:
 class Server:
     """The slot of a server id over all its generations; `process` is None while it is stopped.
 
-    `silent`: it runs, and answers nobody.
+    `silent`: it runs, and answers nobody. `forgotten`: the directories that it was told to let go of.
     """
 
     id: ServerId
@@ -42,6 +42,7 @@ class Server:
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     listeners: list[MemoryObjectSendStream[Hint]] = field(default_factory=list)
     pending: dict[str, Pending] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def run(self, process: ServerProcess) -> None:

@@ -51,7 +51,7 @@ snapshots = Table(
     Column("fleet", Utf8, ForeignKey("fleets.id"), nullable=False),
     Column("commit", Utf8, nullable=False),
     Column("tree", Utf8, nullable=False),
-    Column("tip", Utf8, nullable=False),
+    Column("tip", Utf8),
     Column("why", Utf8, nullable=False),
     Column("taken_at", Moment, nullable=False),
     Column("dropped_at", Moment),

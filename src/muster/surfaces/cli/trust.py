@@ -63,7 +63,9 @@ def _text(answer: Json) -> str:
     return f"{whole(answer['file'])}: {state}\n{settings}"
 
 
-def _shown(value: int | str) -> str:
+def _shown(value: int | str | list[str]) -> str:
+    if isinstance(value, list):
+        return ", ".join(whole(one) for one in value)
     return value if isinstance(value, str) else f"{value:,}"
 
 

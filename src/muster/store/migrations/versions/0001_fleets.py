@@ -566,7 +566,7 @@ def upgrade() -> None:
         sa.Column("fleet", sa.Text(), nullable=False),
         sa.Column("commit", sa.Text(), nullable=False),
         sa.Column("tree", sa.Text(), nullable=False),
-        sa.Column("tip", sa.Text(), nullable=False),
+        sa.Column("tip", sa.Text(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("taken_at", sa.BigInteger(), nullable=False),
         sa.Column("dropped_at", sa.BigInteger(), nullable=True),

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 from e2e.stage import Stage, stage, wants_opencode
+from muster.errors import MusterError
+from repositories import repository, say
 
 SCENARIO = """
 agents:
@@ -89,6 +93,47 @@ async def writing(on: Stage, point: str) -> Ends:
     return ends
 
 
+async def apart(on: Stage, point: str) -> Ends:
+    """It dies while it makes worktrees, or keeps what is in them."""
+    await on.start_hub(dies_at=point)
+    fleet = await _spawn_apart(on)
+    ends = await _again(on, fleet)
+    rows = (await on.call("worktree.list", fleet_id=fleet))["worktrees"]
+    assert [(row["state"], row["error"], bool(row["snapshot"])) for row in rows] == [("ready", None, True)] * 2
+    return ends
+
+
+async def removing(on: Stage, point: str) -> Ends:
+    """It dies while it removes a worktree, or brings back what was in it."""
+    await on.start_hub(dies_at=point)
+    fleet = await _spawn_apart(on)
+    ends = await ended(on, fleet)
+    row = (await on.call("worktree.list", fleet_id=fleet))["worktrees"][0]
+    wish = {"agent_id": row["agent_id"]}
+    asked = ("worktree.restore", wish | {"branch": "rescue"}) if "errand" in point else ("worktree.remove", wish)
+    with suppress(MusterError, OSError):  # it dies before it answers
+        await on.call(asked[0], **asked[1])
+    await on.hub_died()
+    await on.start_hub()
+    await on.journal("errand.ended" if "errand" in point else "worktree.removed")
+    kept = "refs/heads/rescue" if "errand" in point else row["ref"]
+    assert "f" in say(_repository(on), "ls-tree", "--name-only", kept).splitlines()
+    assert Path(row["folder"]).exists() == ("errand" in point)
+    return ends
+
+
+async def _spawn_apart(on: Stage) -> str:
+    agents = [WORKER, {**WORKER, "role": "unlucky"}]
+    return (await on.call("fleet.spawn", agents=agents, project=str(_repository(on))))["fleet_id"]
+
+
+def _repository(on: Stage) -> Path:
+    folder = on.folder / "repository"
+    if not folder.exists():
+        repository(folder, f="f\n")
+    return folder
+
+
 async def losing(on: Stage, point: str) -> Ends:
     """It dies when it has noticed that a host server is gone."""
     fleet = await _asleep(on, point)
@@ -143,6 +188,12 @@ CASES: dict[str, tuple[Case, Ends]] = {
     "delivery.prove:read": (writing, GOOD),
     "run.cut:aborted": (cutting, CUT),
     "run.cut:ended": (cutting, CUT),
+    "worktree.create:checked_out": (apart, GOOD),
+    "worktree.create:made": (apart, GOOD),
+    "worktree.snapshot:taken": (apart, GOOD),
+    "worktree.remove:kept": (removing, GOOD),
+    "worktree.remove:removed": (removing, GOOD),
+    "worktree.errand:done": (removing, GOOD),
     "server.stop:reported": (losing, WOKEN),
     "server.stop:ended": (losing, WOKEN),
     "hub.stop:ended": (leaving, WOKEN),

@@ -179,7 +179,8 @@ async def test_agent_that_was_done_before_it_could_hear_is_not_woken(stage, cast
         tasks.cancel_scope.cancel()
     for agent in (one, two):
         await finish_run(stage, agent, "done", Spent())
-    results = await stage.settled(fleet["fleet_id"])
+    async with at_work(stage):
+        results = await stage.settled(fleet["fleet_id"])
     assert [result["output"] for result in results["results"]] == ["done", "done"]
     assert [row["state"] for row in rows(stage.path, "deliveries")] == ["undeliverable", "undeliverable"]
     assert [row["number"] for row in rows(stage.path, "runs")] == [1, 1]

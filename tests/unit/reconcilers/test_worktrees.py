@@ -13,7 +13,7 @@ from muster.hosts.scripted import Reply, ScriptedHost
 from muster.hosts.scripted.host import BUILD
 from muster.model.facts import Persona, Terms
 from muster.model.worktree import Beginning, Isolation, Recipe
-from unit.repositories import commit, repository, say, seen, users_own
+from repositories import commit, repository, say, seen, users_own
 from unit.stage import Clock, Stage, at_work, hub, refused, rows
 
 PLAN = Persona(name="plan", description="Looks.", mode="primary", source="built-in", edits=False)

@@ -112,11 +112,11 @@ def alone(lock: Path) -> Iterator[bool]:
         raise GitFailed(what="lock", why=str(error)) from error
     try:
         _lock(handle, lock)
-        token = _held.set((*_held.get(), handle))
+        _held.set((*_held.get(), handle))
         try:
             yield lock.exists() and lock.stat().st_ino == os.fstat(handle).st_ino
-        finally:
-            _held.reset(token)
+        finally:  # no token: a landing is taken up in one thread and ended in another
+            _held.set(tuple(held for held in _held.get() if held != handle))
     finally:
         os.close(handle)
 

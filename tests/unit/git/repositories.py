@@ -40,6 +40,12 @@ class Repository:
         assert fails or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def fed(self, words: str, *arguments: str) -> str:
+        command = ["git", "-C", str(self.top), *arguments]
+        done = subprocess.run(command, input=words, env=os.environ | VARIABLES, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def write(self, files: Files, *, at: Path | None = None) -> None:
         for path, content in files.items():
             place = (at or self.top) / path

@@ -8,7 +8,9 @@ from muster.model.agent import Agent
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId
 from muster.prompts.preamble import preamble
+from muster.surfaces.toolkits import Toolkit
 from muster.surfaces.toolkits.mesh import MESH
+from muster.surfaces.toolkits.team import TEAM
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -17,16 +19,17 @@ def table() -> str:
     rows = ["| what | bytes |", "|---|---|"]
     members = [_size(tool.name, member=True) for tool in MESH.bridged_part()]
     rows.append(f"| member's tools ({len(members)}) | {sum(members)} |")
-    operators = [_size(tool.name, member=False) for tool in MESH.offered(OPERATOR)]
-    rows.append(f"| operator's tools ({len(operators)}) | {sum(operators)} |")
+    for toolkit, whose in ((MESH, "operator's tools"), (TEAM, "a team lead's tools beside them")):
+        sizes = [_size(tool.name, toolkit=toolkit, member=False) for tool in toolkit.offered(OPERATOR)]
+        rows.append(f"| {whose} ({len(sizes)}) | {sum(sizes)} |")
     for peers in (0, 2, 19, 199):
         rows.append(f"| preamble with {peers} peers | {len(_preamble(peers).encode())} |")
     return "\n".join(rows)
 
 
-def _size(name: str, *, member: bool) -> int:
-    tool = MESH.tool(name, OPERATOR)
-    told = {"name": name, "description": MESH.describe(tool), "parameters": tool.schema(member=member)}
+def _size(name: str, *, toolkit: Toolkit = MESH, member: bool) -> int:
+    tool = toolkit.tool(name, OPERATOR)
+    told = {"name": name, "description": toolkit.describe(tool), "parameters": tool.schema(member=member)}
     return len(json.dumps(told))
 
 

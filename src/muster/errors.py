@@ -205,6 +205,12 @@ class Stale(Conflict):
     next = "Read the row again."
 
 
+class SpawnUndone(Conflict):
+    code = "spawn_undone"
+    says = "{member} could not be started: {why}"
+    next = "Mend that and spawn it again; its name is free."
+
+
 class HubRunning(Conflict):
     code = "hub_running"
     says = "A hub already runs on {home} (pid {pid}, {url})."

@@ -27,6 +27,7 @@ from muster.views import actors as actor_views
 from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
 from muster.views import runs as run_views
+from muster.views import teams as team_views
 
 TermsAt = Callable[[Path], Terms]  # of a project, by its top
 
@@ -70,11 +71,13 @@ async def read_condition(premises: Premises, engine: Engine, actor: Actor, argum
 async def read_place(
     host: Host, terms_at: TermsAt, premises: Premises, engine: Engine, actor: Actor, arguments: Mapping[str, Any]
 ) -> Place:
-    """Where work is asked for: the fleet's directory, else `project`, else where the caller stands."""
+    """Where work is asked for: the fleet's directory or the team's, else `project`, else where the caller stands."""
     asked: str | None = arguments.get("project")
     directory = actor.directory if asked is None else asked
     if "fleet_id" in arguments:
         directory = (await engine.query(fleet_views.row, SYSTEM, fleet=arguments["fleet_id"])).directory
+    if "team" in arguments:
+        directory = (await engine.query(team_views.found, SYSTEM, lead=actor, team=arguments["team"])).directory
     if directory is None:
         raise MissingField(verb="this request", field="project")
     return await anyio.to_thread.run_sync(_place, host, terms_at, premises.worktrees, directory, abandon_on_cancel=True)

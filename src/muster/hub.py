@@ -66,6 +66,7 @@ from muster.surfaces.offer import offer
 from muster.surfaces.sockets import listening, url_of
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
+from muster.surfaces.toolkits.team import TEAM
 from muster.surfaces.use import Use
 from muster.trust import settings_of
 from muster.verbs import Catalog
@@ -259,7 +260,7 @@ class _WebServer(uvicorn.Server):
 @asynccontextmanager
 async def _web(home: Home, engine: Engine, keyring: Keyring, sockets: list[socket.socket]) -> AsyncIterator[Use]:
     """The web surface, answering from the first line of the block to its end."""
-    mcp = McpDoor(engine, {MESH.name: MESH})
+    mcp = McpDoor(engine, {MESH.name: MESH, TEAM.name: TEAM})
     bridge = BridgeDoor(engine, MESH, keyring, home.folder)
     inboxes = InboxDoor(engine)
     answering = anyio.Event()

@@ -19,7 +19,7 @@ from muster.model.agent import ACTIVE, Agent, Wanted, name_for
 from muster.model.budget import Budget
 from muster.model.facts import Persona as Definition
 from muster.model.facts import Place, Progress
-from muster.model.fleet import Fleet
+from muster.model.fleet import Fleet, FleetKind
 from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import Run, RunState
@@ -34,6 +34,7 @@ from muster.verbs import Operator, Settles, System, command
 PROMPT_BYTES = 1024 * 1024
 FLEET_SIZE = 200
 MONTH_MS = 31 * 24 * 3600 * 1000
+READ_ONLY = frozenset({"plan", "explore"})  # personas that are made for looking
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
@@ -44,6 +45,7 @@ Persona = Annotated[str, Field(max_length=200)]
 Model = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", max_length=200, description="provider/model")]
 Timeout = Annotated[int, Field(ge=1, le=MONTH_MS, description="wall time of one run")]
 Attempts = Annotated[int, Field(ge=1, le=10)]
+Directory = Annotated[str, Field(max_length=4096)]
 Reason = Annotated[str, Field(max_length=1000)]
 
 
@@ -101,6 +103,8 @@ def attach(
     """
     fleet = tx.get(Fleet, fleet_id)
     fleet.require_open()
+    if fleet.kind is FleetKind.TEAM:
+        raise Conflict(why=f"{fleet.name} is a team: its lead adds members to it with team.spawn.")
     wish = AgentWish(
         role=role,
         prompt=prompt,
@@ -195,7 +199,7 @@ def enlist(
 
     `budget` is each one's own. `field` says, by index and name, where a part of a wish stands in the request.
     """
-    present = tx.select(Agent, fleet=fleet.id)
+    present = tx.select(Agent, fleet=fleet.id, undone=None)
     if len(present) + len(wishes) > FLEET_SIZE:
         raise Conflict(why=f"Fleet {fleet.id} has {len(present)} agents; {FLEET_SIZE} is the most.")
     apart = [
@@ -205,7 +209,7 @@ def enlist(
     names = _names(wishes, {agent.name for agent in present}, field)
     agents = [
         _agent(tx, fleet, wish, name, position, budget)
-        for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=len(present))
+        for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=tx.count(Agent, fleet=fleet.id))
     ]
     own = [worktree_for(tx, agent, place) if is_apart else None for agent, is_apart in zip(agents, apart, strict=True)]
     for agent, wish, worktree in zip(agents, wishes, own, strict=True):
@@ -230,6 +234,8 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
         max_turns=budget.max_turns,
         max_tokens=budget.max_tokens,
         max_seconds=budget.max_seconds,
+        member=fleet.kind is FleetKind.TEAM,
+        read_only=fleet.kind is FleetKind.TEAM and wish.agent in READ_ONLY,
         created_at=tx.now,
     )
 

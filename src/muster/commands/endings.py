@@ -6,19 +6,22 @@ from datetime import timedelta
 
 from muster.commands.isolating import forsake, owe_snapshot
 from muster.commands.notices import announce
+from muster.commands.outcomes import settling
 from muster.commands.proofs import give_up, note_return, note_seen
 from muster.model.agent import Agent, Wanted, why_gone
 from muster.model.ask import OPEN, Ask
 from muster.model.delivery import DeliveryState
-from muster.model.event import FleetQuieted
+from muster.model.event import AgentStopped, AgentUndone, FleetQuieted
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId, RunId
 from muster.model.run import ON_THE_WAY, Outcome, Run, RunState
 from muster.model.turn import CUTS, Ending, Turn
 from muster.store import inboxes
-from muster.store.members import members_of, standing_of, status_of
+from muster.store.members import is_quiet, members_of, standing_of, status_of
 from muster.store.records import Transaction
 
+IDLE = "idle"
+SHUT_DOWN = "Shut down by its lead."
 UNSETTLED = (FleetStatus.RUNNING, FleetStatus.PAUSED)
 
 
@@ -34,6 +37,24 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     forsake(tx, agent.id)
     if run.state is RunState.QUEUED:
         end_run(tx, run, Outcome.CANCELLED, reason)
+
+
+def dismiss(tx: Transaction, agent: Agent, *, force: bool) -> None:
+    """Let a member go: at the end of its turn, where it is in one; by force it ends that, and by itself it is stopped
+    here. Who wrote to it meanwhile hears that it got nothing of that.
+    """
+    if agent.leaving_at is None or force:
+        agent, event = agent.dismiss(tx.now, force=force)
+        tx.save(agent)
+        tx.record(event)
+    run = tx.get(Run, agent.run)
+    if run.state is RunState.ENDED:
+        _leave(tx, agent)
+    elif run.state is RunState.QUEUED:
+        end_open_turns(tx, agent.id, Ending.CANCELLED, SHUT_DOWN)
+        end_run(tx, run, Outcome.CANCELLED, SHUT_DOWN)
+    elif force:
+        end_open_turns(tx, agent.id, Ending.CANCELLED, SHUT_DOWN)
 
 
 def cut_outcome(agent: Agent, turn: Turn) -> Outcome:
@@ -52,6 +73,7 @@ def end_run(tx: Transaction, run: Run, outcome: Outcome, error: str | None, outp
         _settle_time(tx, ended)
     agent = tx.get(Agent, run.agent)
     if agent.run == run.id:
+        _let_go(tx, agent, ended)
         let_lapse(tx, agent)
     owe_snapshot(tx, run)
     note_rest(tx, run.fleet)
@@ -64,15 +86,40 @@ def let_lapse(tx: Transaction, agent: Agent) -> None:
 
 
 def note_rest(tx: Transaction, id: FleetId) -> None:
-    """Tell that a fleet is quiet or paused, where it is."""
+    """Tell that a fleet is quiet or paused, where it is. A team that has nothing to do is idle, and runs on."""
     if tx.any(Run, fleet=id, state=ON_THE_WAY):
         return  # this is asked at every run's end, and all but the last need not read the whole fleet
     fleet = tx.get(Fleet, id)
     members = members_of(tx, id)
-    status = status_of(tx, fleet, members)
-    if status is not FleetStatus.RUNNING:
-        tx.record(FleetQuieted(fleet=id, status=status))
+    if is_quiet(tx, fleet, members):
+        status = status_of(tx, fleet, members)
+        tx.record(FleetQuieted(fleet=id, status=IDLE if status is FleetStatus.RUNNING else status))
         announce(tx, fleet, status, members)
+
+
+def _let_go(tx: Transaction, agent: Agent, ended: Run) -> None:
+    """No other run follows this one: its member may be free to go, or never got to work."""
+    if not agent.member or agent.wanted is Wanted.STOPPED:
+        return
+    if agent.leaving_at is not None:
+        _leave(tx, agent)
+    elif ended.outcome is Outcome.FAILED and not agent.steps:
+        _give_up(tx, *agent.undo(ended.error or "nobody said why"))
+
+
+def _leave(tx: Transaction, agent: Agent) -> None:
+    end_open_turns(tx, agent.id, Ending.CANCELLED, SHUT_DOWN)
+    _give_up(tx, *agent.stop())
+
+
+def _give_up(tx: Transaction, agent: Agent, event: AgentStopped | AgentUndone) -> None:
+    """Write that it is wanted no more, and tell whoever waits for it."""
+    with settling(tx, agent.fleet):
+        tx.save(agent)
+        tx.record(event)
+    run = tx.get(Run, agent.run)
+    for delivery in inboxes.all_waiting(tx, agent.id):
+        give_up(tx, delivery, why_gone(agent, run) or "")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from muster.commands.agents import FLEET_SIZE, AgentWish, Reason, Timeout, enlist
+from muster.commands.agents import FLEET_SIZE, AgentWish, Directory, Reason, Timeout, enlist
 from muster.commands.budgets import raise_budgets, resume_agent, why_not
 from muster.commands.endings import cut_agent, noting_rest
 from muster.commands.isolating import notes_of
@@ -25,8 +25,6 @@ from muster.store.statements import SET
 from muster.verbs import Operator, Settles, command
 
 FleetName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(not_blank)]
-Directory = Annotated[str, Field(max_length=4096)]
-
 
 Limit = Annotated[int, Field(ge=0, le=10**12)]
 More = Annotated[int, Field(ge=1, le=10**12)]

@@ -13,7 +13,7 @@ from muster.commands.proofs import write_receipt
 from muster.commands.texts import at_most
 from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
 from muster.model.actor import Actor
-from muster.model.agent import Agent, Wanted
+from muster.model.agent import Agent, Wanted, why_closed
 from muster.model.delivery import Delivery, DeliveryState, delivery_id
 from muster.model.ids import AgentId, FleetId, MessageId
 from muster.model.message import EVERYBODY, OPERATOR_NAME, Message, MessageType
@@ -157,20 +157,20 @@ class _Post:
         if to == EVERYBODY:
             return self._all_others(fleet, sender)
         if to == LEAD:
-            raise Conflict(why="This fleet has no lead: nobody leads what spawn_fleet started.")
+            raise Conflict(why="There is no lead who reads messages; your last message is handed on when you are done.")
         recipient = self._look_up(fleet, to)
         if recipient is None or fleet not in (None, recipient.fleet):
             raise NotFound(kind="agent", id=to, hint=self._hint(fleet))
         if sender is not None and recipient.id == sender.id:
             raise BadValue(field="to_agent_id", expected="somebody else than the sender", got=to)
-        if recipient.wanted is Wanted.STOPPED:
-            raise Conflict(why=f"Agent {recipient.name} ({recipient.id}) was cancelled; nothing reaches it any more.")
+        if (why := why_closed(recipient)) is not None:
+            raise Conflict(why=f"{why} ({recipient.id}); nothing reaches it any more.")
         return [recipient]
 
     def _all_others(self, fleet: FleetId | None, sender: Agent | None) -> list[Agent]:
         if fleet is None:
             raise MissingField(verb="a message to *", field="fleet_id")
-        agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING)
+        agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING, leaving_at=None)
         others = [agent for agent in agents if sender is None or agent.id != sender.id]
         if not others:
             raise Conflict(why=f"A message to * has no recipients: nobody else is in fleet {fleet}.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from muster.errors import Conflict, Denied
 from muster.model.actor import SYSTEM, Actor
-from muster.model.agent import Agent, Wanted
+from muster.model.agent import Agent, Wanted, why_closed
 from muster.model.delivery import Delivery
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, MessageId, SessionId
@@ -43,7 +43,7 @@ def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> 
         return None
     agent = tx.get(Agent, id)
     if agent.wanted is Wanted.STOPPED:
-        raise Conflict(why=f"Agent {agent.id} was cancelled; it {does} nothing any more.")
+        raise Conflict(why=f"{why_closed(agent)} ({agent.id}); it {does} nothing any more.")
     return agent
 
 

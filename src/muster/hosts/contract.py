@@ -57,6 +57,7 @@ class SessionWish:
     `since`: it cannot be older than this, which shortens the search; None: look at all.
 
     `tools` are the tools of Muster's that this session is offered; all others of ours stay hidden from it.
+    `read_only`: it can change nothing, neither by itself nor through a shell or a sub-agent.
     """
 
     agent: AgentId
@@ -66,6 +67,7 @@ class SessionWish:
     persona: str
     model: str | None
     tools: tuple[str, ...]
+    read_only: bool = False
     since: datetime | None = None
 
 

@@ -8,7 +8,16 @@ from enum import StrEnum
 
 from muster.errors import Conflict
 from muster.model.budget import Budget
-from muster.model.event import AgentAttached, AgentCancelled, AgentMoved, AgentPaused, AgentResumed
+from muster.model.event import (
+    AgentAttached,
+    AgentCancelled,
+    AgentDismissed,
+    AgentMoved,
+    AgentPaused,
+    AgentResumed,
+    AgentStopped,
+    AgentUndone,
+)
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.retry import MAX_ATTEMPTS
 from muster.model.run import MILLISECOND, Outcome, Run, RunState
@@ -24,11 +33,13 @@ class AgentStatus(StrEnum):
     QUEUED = "queued"
     STARTING = "starting"
     WORKING = "working"
+    IDLE = "idle"  # a team's member that has nothing to do
     PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+    STOPPED = "stopped"  # a team's member that was shut down
 
 
 ACTIVE = frozenset({AgentStatus.QUEUED, AgentStatus.STARTING, AgentStatus.WORKING})
@@ -41,6 +52,9 @@ class Agent:
     `position` is its place in the order of spawning. `tokens`, `cost_usd` and `steps` are all that it has spent;
     those named `earlier_…` of them in sessions that were lost. `paused`: why nothing more is started for it.
     `timeout_ms` is the wall time of one run; its fleet's where it has none. `worked_ms`: in the runs that have ended.
+
+    `member`: of a team. `read_only`: it gets no rights to edit, nor a shell. `leaving_at`: since when it is being shut
+    down. `undone`: why it could not be started; such a one counts for nothing.
     """
 
     id: AgentId
@@ -71,6 +85,10 @@ class Agent:
     max_seconds: int = 0
     worked_ms: int = 0
     paused: str | None = None
+    member: bool = False
+    read_only: bool = False
+    leaving_at: datetime | None = None
+    undone: str | None = None
     created_at: datetime
 
     @property
@@ -94,6 +112,20 @@ class Agent:
     def live_in(self, directory: str) -> "Agent":
         """Work there instead."""
         return replace(self, directory=directory)
+
+    def dismiss(self, now: datetime, *, force: bool) -> "tuple[Agent, AgentDismissed]":
+        """Let it go: with the end of its turn it is stopped."""
+        leaving = replace(self, leaving_at=self.leaving_at or now)
+        return leaving, AgentDismissed(fleet=self.fleet, agent=self.id, force=force)
+
+    def stop(self) -> "tuple[Agent, AgentStopped]":
+        """Nothing is wanted of it any more, as its lead said."""
+        return replace(self, wanted=Wanted.STOPPED), AgentStopped(fleet=self.fleet, agent=self.id)
+
+    def undo(self, why: str) -> "tuple[Agent, AgentUndone]":
+        """It never got to work."""
+        undone = replace(self, wanted=Wanted.STOPPED, undone=why)
+        return undone, AgentUndone(fleet=self.fleet, agent=self.id, why=why)
 
     def settle_in(self, session: SessionId, server: ServerId) -> "Agent":
         return replace(self, session=session, server=server)
@@ -163,6 +195,10 @@ def agent_status(agent: Agent, run: Run) -> AgentStatus:
             return AgentStatus.STARTING
         case RunState.WORKING:
             return AgentStatus.WORKING
+        case RunState.ENDED if agent.leaving_at is not None and agent.wanted is Wanted.STOPPED:
+            return AgentStatus.STOPPED
+        case RunState.ENDED if agent.member and run.outcome is Outcome.DONE:
+            return AgentStatus.IDLE
         case RunState.ENDED if run.outcome is Outcome.INTERRUPTED and agent.wanted is Wanted.STOPPED:
             return AgentStatus.CANCELLED
         case RunState.ENDED if run.outcome is Outcome.INTERRUPTED and agent.paused is not None:
@@ -174,10 +210,25 @@ def agent_status(agent: Agent, run: Run) -> AgentStatus:
 def why_gone(agent: Agent, run: Run) -> str | None:
     """Why nothing will reach an agent any more, where that is so; `run` is its newest."""
     if agent.wanted is Wanted.STOPPED:
-        return f"{agent.name} was cancelled" + (f": {agent.stop_reason}" if agent.stop_reason else "")
+        return _why_stopped(agent)
     if run.state is RunState.ENDED and run.outcome is Outcome.FAILED and run.lone_death:
         return f"{agent.name} was given up: {run.error}"
     return None
+
+
+def why_closed(agent: Agent) -> str | None:
+    """Why nothing new is taken for an agent, where that is so."""
+    if agent.wanted is Wanted.STOPPED:
+        return _why_stopped(agent)
+    return f"{agent.name} is being shut down" if agent.leaving_at is not None else None
+
+
+def _why_stopped(agent: Agent) -> str:
+    if agent.undone is not None:
+        return f"{agent.name} could not be started: {agent.undone}"
+    if agent.leaving_at is not None:
+        return f"{agent.name} was shut down"
+    return f"{agent.name} was cancelled" + (f": {agent.stop_reason}" if agent.stop_reason else "")
 
 
 def why_unread(agent: Agent, run: Run) -> str | None:

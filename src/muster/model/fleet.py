@@ -9,9 +9,14 @@ from muster import errors
 from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.ask import OnAsk
 from muster.model.budget import Budget
-from muster.model.event import FleetCancelled, FleetLimited, FleetRaised, FleetSpawned
+from muster.model.event import FleetCancelled, FleetEnded, FleetLimited, FleetRaised, FleetSpawned
 from muster.model.ids import FleetId, SessionId
 from muster.model.run import MILLISECOND
+
+
+class FleetKind(StrEnum):
+    MESH = "mesh"  # nobody leads it: it is complete when its agents are through
+    TEAM = "team"  # it has a lead, and stands until that ends it
 
 
 class FleetStatus(StrEnum):
@@ -35,10 +40,12 @@ class Fleet:
     `on_ask` is what its project wants done with its agents' asks; None: what the hub does with all.
 
     `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
-    `let_through_at`: when the operator last let it go on; wake-ups count from then.
+    `ended_at`: since when a team is cleaned up. `let_through_at`: when the operator last let it go on; wake-ups count
+    from then.
     """
 
     id: FleetId
+    kind: FleetKind = FleetKind.MESH
     name: str
     project: str
     directory: str
@@ -46,6 +53,7 @@ class Fleet:
     spawned_in: SessionId | None = None
     created_at: datetime
     cancelled_at: datetime | None = None
+    ended_at: datetime | None = None
     reason: str | None = None
     timeout_ms: int | None = None
     max_turns: int = 0
@@ -57,6 +65,11 @@ class Fleet:
     let_through_at: datetime | None = None
 
     @property
+    def is_active(self) -> bool:
+        """Agents may still join it."""
+        return self.cancelled_at is None and self.ended_at is None
+
+    @property
     def budget(self) -> Budget:
         return Budget(max_turns=self.max_turns, max_tokens=self.max_tokens, max_seconds=self.max_seconds)
 
@@ -66,6 +79,11 @@ class Fleet:
     def cancel(self, reason: str | None, now: datetime) -> tuple["Fleet", FleetCancelled]:
         self.require_open()
         return replace(self, cancelled_at=now, reason=reason), FleetCancelled(fleet=self.id, reason=reason)
+
+    def end(self, now: datetime) -> tuple["Fleet", FleetEnded]:
+        """A team has done what it was for."""
+        self.require_open()
+        return replace(self, ended_at=now), FleetEnded(fleet=self.id)
 
     def limit(self, timeout_ms: int) -> tuple["Fleet", FleetLimited]:
         return replace(self, timeout_ms=timeout_ms), FleetLimited(fleet=self.id, timeout_ms=timeout_ms)
@@ -98,12 +116,15 @@ class Fleet:
     def require_open(self) -> None:
         if self.cancelled_at is not None:
             raise errors.FleetCancelled(id=self.id)
+        if self.ended_at is not None:
+            raise errors.Conflict(why=f"Team {self.name} ({self.id}) was cleaned up; that is final.")
 
 
 def fleet_status(
     fleet: Fleet, agents: Collection[AgentStatus], *, expected: bool = False, held: bool = False
 ) -> FleetStatus:
-    """Computed, never stored: running while anyone is on the way, then how it came out.
+    """Computed, never stored: running while anyone is on the way, then how it came out. A team runs until it is ended:
+    quiet, empty or with a failed member it waits for what its lead does next.
 
     `expected`: a message waits that will wake somebody, or a snapshot is owed. `held`: a message would wake somebody,
     and is held back.
@@ -116,6 +137,8 @@ def fleet_status(
         return FleetStatus.RUNNING
     if held or AgentStatus.PAUSED in agents:
         return FleetStatus.PAUSED
+    if fleet.kind is FleetKind.TEAM:
+        return FleetStatus.RUNNING if fleet.ended_at is None else FleetStatus.COMPLETE
     if FAILURES.intersection(agents):
         return FleetStatus.FAILED
     return FleetStatus.COMPLETE

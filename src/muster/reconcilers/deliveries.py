@@ -30,7 +30,8 @@ LOOK_SECONDS = 5.0  # how often a conversation is read when no hint comes
 MOVING = frozenset(
     [
         *("turn.sent", "turn.ended", "run.started", "run.ended"),
-        *("agent.cancelled", "agent.resumed", "delivery.returned", "delivery.released"),
+        *("agent.cancelled", "agent.stopped", "agent.undone", "agent.resumed"),
+        *("delivery.returned", "delivery.released"),
     ]
 )
 """What may have moved an agent's deliveries, beside a message to it and a step of its own.

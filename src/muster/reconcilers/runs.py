@@ -70,7 +70,7 @@ class RunsReconciler(Reconciler):
         match entry.name:
             case "run.admitted" | "run.ended":
                 return [entry.body["run"]]
-            case "agent.cancelled" | "agent.paused" if entry.agent is not None:
+            case "agent.cancelled" | "agent.paused" | "agent.dismissed" if entry.agent is not None:
                 return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
             case "turn.composed" if entry.agent is not None:
                 return await self.engine.query(run_views.live, SYSTEM, agent=AgentId(entry.agent))
@@ -143,6 +143,7 @@ class RunsReconciler(Reconciler):
             persona=agent.persona,
             model=agent.model,
             tools=self._tools,
+            read_only=agent.read_only,
             since=work.run.queued_at,
         )
         session = agent.session or await connection.open_session(wish)

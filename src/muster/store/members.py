@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from muster.errors import Broken
 from muster.model.agent import ACTIVE, Agent, AgentStatus, Wanted, agent_status, why_gone, why_unread
-from muster.model.fleet import Fleet, FleetStatus, fleet_status
+from muster.model.fleet import Fleet, FleetKind, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId
 from muster.model.run import Run, RunState
 from muster.model.turn import Ending, Turn
@@ -30,8 +30,8 @@ class FleetMember:
 
 
 def members_of(tx: Reading, fleet: FleetId) -> list[FleetMember]:
-    """In the order of spawning."""
-    agents = tx.select(Agent, fleet=fleet)
+    """In the order of spawning. Those whose spawning was undone are none."""
+    agents = tx.select(Agent, fleet=fleet, undone=None)
     runs = {run.id: run for run in tx.select(Run, id=[agent.run for agent in agents])}
     return [FleetMember(agent=agent, run=runs[agent.run]) for agent in agents]
 
@@ -45,9 +45,22 @@ def status_of(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> Flee
     return fleet_status(
         fleet,
         statuses,
-        expected=inboxes.will_wake(tx, awake) or _will_be_told(tx, members) or _will_be_kept(tx, fleet),
+        expected=_is_expected(tx, fleet, members),
         held=inboxes.reason_of_hold(tx, awake) is not None,
     )
+
+
+def is_quiet(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> bool:
+    """Whether nothing of it goes on, or will by itself. A team that is quiet still runs."""
+    if fleet.kind is FleetKind.MESH:
+        return status_of(tx, fleet, members) is not FleetStatus.RUNNING
+    return not ACTIVE.intersection(member.status for member in members) and not _is_expected(tx, fleet, members)
+
+
+def _is_expected(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> bool:
+    """Something will go on by itself: a message waits that will wake somebody, or work is not kept yet."""
+    awake = [member.agent.id for member in members if member.can_be_woken]
+    return inboxes.will_wake(tx, awake) or _will_be_told(tx, members) or _will_be_kept(tx, fleet)
 
 
 def _will_be_told(tx: Reading, members: Sequence[FleetMember]) -> bool:

@@ -159,7 +159,7 @@ def row(tx: Reading, actor: Actor, fleet: FleetId) -> Fleet:
 
 
 def _waited_enough(first: Results, latest: Results, arguments: Mapping[str, object]) -> bool:
-    if latest.status is not FleetStatus.RUNNING:
+    if latest.quiet:
         return True
     return arguments.get("until") == "any" and latest.settled_agents > first.settled_agents
 
@@ -172,8 +172,9 @@ def wait(
     timeout_seconds: Seconds = 45.0,
     until: Literal["all", "any"] = "all",
 ) -> Results:
-    """Wait until a fleet is no longer running (`all`; paused counts), or one more of its agents is through (`any`),
-    and give the results so far. `settled` false: the time was up first and agents still work; call fleet.wait again.
+    """Wait until a fleet is no longer running (`all`; paused counts, a team's rest too), or one more of its agents is
+    through (`any`), and give the results so far. `settled` false: the time was up first and agents still work; call
+    fleet.wait again.
     """
     return results_of(tx, _own_fleet(tx, actor, fleet_id))
 

@@ -1,6 +1,9 @@
 """What agents answered, in the order they were asked for."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from muster.errors import NotFound
 from muster.model.actor import Actor
@@ -8,7 +11,8 @@ from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
 from muster.model.run import MILLISECOND
-from muster.store.members import FleetMember, error_of, members_of, newest_turn, status_of
+from muster.model.turn import Ending
+from muster.store.members import FleetMember, error_of, is_quiet, members_of, newest_turn, status_of
 from muster.store.records import Reading
 from muster.verbs import Member, view
 
@@ -31,11 +35,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """`complete`: the fleet neither runs nor is paused, so nothing will be added."""
+    """`complete`: the fleet neither runs nor is paused, so nothing will be added. `quiet`: nobody is at work."""
 
     fleet_id: FleetId
     status: FleetStatus
     complete: bool
+    quiet: Annotated[bool, Field(exclude=True)]
     results: list[Result]
 
     @property
@@ -54,13 +59,14 @@ def collect(tx: Reading, actor: Actor, fleet_id: FleetId, agent_id: AgentId | No
 def results_of(tx: Reading, fleet: Fleet, agent_id: AgentId | None = None) -> Results:
     members = members_of(tx, fleet.id)
     chosen = [member for member in members if agent_id in (None, member.agent.id)]
-    if not chosen:
+    if not chosen and agent_id is not None:
         raise NotFound(kind="agent", id=str(agent_id), hint=f"Agents of the fleet: {_named(members)}.")
     status = status_of(tx, fleet, members)
     return Results(
         fleet_id=fleet.id,
         status=status,
         complete=status not in (FleetStatus.RUNNING, FleetStatus.PAUSED),
+        quiet=is_quiet(tx, fleet, members),
         results=[_result(tx, member) for member in chosen],
     )
 
@@ -73,7 +79,7 @@ def _result(tx: Reading, member: FleetMember) -> Result:
         role=member.agent.role,
         status=member.status,
         output=turn.output,
-        partial=turn.output is not None and member.status is not AgentStatus.DONE,
+        partial=turn.output is not None and turn.ending is not Ending.ANSWERED,
         error=error_of(tx, member),
         tokens=member.agent.tokens,
         cost_usd=member.agent.cost_usd,

@@ -37,6 +37,7 @@ AGENT = "muster_agent"
 # OpenCode tells of the newest 100 sessions unless a number is given.
 ALL_SESSIONS = 1_000_000
 NEWEST_MESSAGES = 8
+CHANGING = ("edit", "bash", "task")  # a sub-agent has rights of its own
 CLOCKS_SECONDS = 60  # how far OpenCode's clock and ours may lie apart
 # OpenCode is idle for a moment before its loop begins, and before an error stands in the message (0.7 s in a cold
 # directory). A session that has stood still for longer than this stands still.
@@ -294,5 +295,8 @@ def _session(wish: SessionWish) -> dict[str, Any]:
         "title": wish.title,
         "agent": wish.persona,
         "metadata": {AGENT: wish.agent, RUN: wish.run},
-        "permission": [{"permission": tool, "pattern": "*", "action": "allow"} for tool in wish.tools],
+        "permission": [
+            *({"permission": tool, "pattern": "*", "action": "allow"} for tool in wish.tools),
+            *({"permission": right, "pattern": "*", "action": "deny"} for right in CHANGING if wish.read_only),
+        ],
     }

@@ -20,10 +20,13 @@ HOST = "scripted"
 class ScriptedConnection:
     """One generation of a server: when that is gone, it answers no more."""
 
-    def __init__(self, server: Server, process: ServerProcess, personas: tuple[Persona, ...]) -> None:
+    def __init__(
+        self, server: Server, process: ServerProcess, personas: tuple[Persona, ...], models: tuple[str, ...] | None
+    ) -> None:
         self._server = server
         self._process = process
         self._personas = {persona.name for persona in personas}
+        self._models = models
 
     async def healthy(self) -> bool:
         await anyio.lowlevel.checkpoint()
@@ -40,6 +43,8 @@ class ScriptedConnection:
         session = await self._session(wish.session)
         if wish.persona not in self._personas:
             raise HostRefused(host=HOST, why=f"there is no persona {wish.persona} in {wish.directory}")
+        if self._models is not None and wish.model not in (None, *self._models):
+            raise HostRefused(host=HOST, why=f"there is no model {wish.model} in {wish.directory}")
         if asked := session.ask(wish):
             self._server.work(session, asked)
         if self._server.loses_answer:

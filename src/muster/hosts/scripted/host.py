@@ -30,12 +30,20 @@ class ScriptedHost:
 
         async with ScriptedHost({"say hello": "hello"}) as host: …
 
-    `play` is an async function of the turn, or a table from a part of the prompt to its answer.
+    `play` is an async function of the turn, or a table from a part of the prompt to its answer. `models`: those that it
+    has; None: any.
     """
 
-    def __init__(self, play: Play, *, personas: tuple[Persona, ...] = (BUILD, GENERAL)) -> None:
+    def __init__(
+        self,
+        play: Play,
+        *,
+        personas: tuple[Persona, ...] = (BUILD, GENERAL),
+        models: tuple[str, ...] | None = None,
+    ) -> None:
         self._play = play
         self._offered = personas
+        self._models = models
         self._servers: dict[ServerId, Server] = {}
         self._left: set[RunId] = set()
         self._ports = count(1)
@@ -69,7 +77,7 @@ class ScriptedHost:
         return process
 
     def connect(self, wish: ServerWish, process: ServerProcess) -> ScriptedConnection:
-        return ScriptedConnection(self._slot(wish.id), process, self._offered)
+        return ScriptedConnection(self._slot(wish.id), process, self._offered, self._models)
 
     async def stop(self, server: ServerId) -> None:
         await anyio.lowlevel.checkpoint()

@@ -50,6 +50,7 @@ from muster.model.event.mail import (
     VoteCast,
 )
 from muster.model.event.radar import ClashEnded, ClashFound
+from muster.model.event.teams import AgentDismissed, AgentStopped, AgentUndone, FleetEnded
 from muster.model.event.told import Entry, Event, Fact, event_name
 from muster.model.event.work import (
     ErrandAsked,
@@ -77,9 +78,12 @@ from muster.model.event.work import (
 __all__ = [
     "AgentAttached",
     "AgentCancelled",
+    "AgentDismissed",
     "AgentMoved",
     "AgentPaused",
     "AgentResumed",
+    "AgentStopped",
+    "AgentUndone",
     "AskAnswered",
     "AskAsked",
     "AskDelivered",
@@ -100,6 +104,7 @@ __all__ = [
     "Event",
     "Fact",
     "FleetCancelled",
+    "FleetEnded",
     "FleetLimited",
     "FleetQuieted",
     "FleetRaised",

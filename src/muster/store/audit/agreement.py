@@ -63,6 +63,7 @@ class Tale:
 TALES = (
     Tale(table=fleets, event="fleet.spawned", by="fleet", moment="created_at", same=("name",)),
     Tale(table=fleets, event="fleet.cancelled", by="fleet", moment="cancelled_at", same=("reason",)),
+    Tale(table=fleets, event="fleet.ended", by="fleet", moment="ended_at"),
     Tale(table=agents, event="agent.attached", by="agent", moment="created_at", same=("name", "role", "persona")),
     Tale(table=runs, event="run.queued", by="run", moment="queued_at", same=("number",)),
     Tale(table=runs, event="run.started", by="run", moment="started_at"),
@@ -87,8 +88,10 @@ TALES = (
 )
 
 
+GOODBYES = ("agent.cancelled", "agent.stopped", "agent.undone")
+"""With any of these an agent is wanted no more."""
 ONCE = {tale.event: tale.by for tale in TALES} | {
-    "agent.cancelled": "agent",
+    **dict.fromkeys(GOODBYES, "agent"),
     "run.admitted": "run",
     "turn.composed": "turn",
     "ask.delivered": "ask",
@@ -137,9 +140,9 @@ def _what(said: CTE, apart: Mapping[str, ColumnElement[bool]]) -> Expression:
 
 
 @error
-def agent_cancelled_otherwise() -> Wrong:
-    """Agent {id} is wanted {wanted}, and the journal's entry of its cancellation is {cursor}."""
-    said = entries("agent.cancelled", by="agent")
+def agent_ended_otherwise() -> Wrong:
+    """Agent {id} is wanted {wanted}, and the journal's entry of its end is {cursor}."""
+    said = entries(*GOODBYES, by="agent")
     joined = agents.outerjoin(said, said.c.id == agents.c.id)
     apart = (agents.c.wanted == Wanted.STOPPED.value).self_group() != said.c.cursor.is_not(None)
     return select(agents.c.id, agents.c.wanted, said.c.cursor).select_from(joined).where(apart)

@@ -27,6 +27,8 @@ from muster.store.schema import (
 
 MOMENTS = (
     (fleets, "created_at", "cancelled_at"),
+    (fleets, "created_at", "ended_at"),
+    (agents, "created_at", "leaving_at"),
     (runs, "queued_at", "started_at"),
     (runs, "started_at", "ended_at"),
     (runs, "queued_at", "ended_at"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import select
 
+from muster.model.fleet import FleetKind
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import absent, kind_of
 from muster.store.schema import (
@@ -28,8 +29,9 @@ WORKS_OF_AN_AGENT = (runs, turns, asks, deliveries, worktrees, snapshots, errand
 
 @error
 def fleet_without_agents() -> Wrong:
-    """Fleet {id} has no agent, and none is spawned without."""
-    return select(fleets.c.id).where(~select(agents.c.id).where(agents.c.fleet == fleets.c.id).exists())
+    """Fleet {id} has no agent, and none but a team is made without."""
+    manned = select(agents.c.id).where(agents.c.fleet == fleets.c.id)
+    return select(fleets.c.id).where(fleets.c.kind == FleetKind.MESH.value, ~manned.exists())
 
 
 @error

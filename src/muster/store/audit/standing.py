@@ -6,11 +6,12 @@ from sqlalchemy import and_, func, literal, or_, select
 
 from muster.model.agent import Wanted
 from muster.model.ask import AskState
+from muster.model.fleet import FleetKind
 from muster.model.run import RunState
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import kind_of
 from muster.store.records import FIELDS, TABLES
-from muster.store.schema import agents, asks, runs, turns
+from muster.store.schema import agents, asks, fleets, runs, turns
 
 
 @error
@@ -19,6 +20,38 @@ def agent_named_twice() -> Wrong:
     columns = (agents.c.fleet, agents.c.name, func.count().label("number"))
     living = select(*columns).where(agents.c.wanted == Wanted.RUNNING.value)
     return living.group_by(agents.c.fleet, agents.c.name).having(func.count() > 1)
+
+
+@error
+def agent_in_another_role() -> Wrong:
+    """Agent {id} is in fleet {fleet}, a {kind}: members are in teams, and nobody else is."""
+    is_member, in_team = agents.c.member, (fleets.c.kind == FleetKind.TEAM.value).self_group()
+    joined = agents.join(fleets, fleets.c.id == agents.c.fleet)
+    return select(agents.c.id, agents.c.fleet, fleets.c.kind).select_from(joined).where(is_member != in_team)
+
+
+@error
+def agent_dismissed_and_there() -> Wrong:
+    """Agent {id} was to leave with the end of its run {run}, which has ended."""
+    joined = agents.join(runs, runs.c.id == agents.c.run)
+    there = and_(agents.c.leaving_at.is_not(None), agents.c.wanted == Wanted.RUNNING.value)
+    return select(agents.c.id, agents.c.run).select_from(joined).where(there, runs.c.state == RunState.ENDED.value)
+
+
+@error
+def agent_wanted_in_ended() -> Wrong:
+    """Agent {id} is wanted {wanted}, and its team {fleet} was cleaned up."""
+    joined = agents.join(fleets, fleets.c.id == agents.c.fleet)
+    wanted = and_(fleets.c.ended_at.is_not(None), agents.c.wanted == Wanted.RUNNING.value)
+    return select(agents.c.id, agents.c.wanted, agents.c.fleet).select_from(joined).where(wanted)
+
+
+@error
+def team_named_twice() -> Wrong:
+    """In {project} {number} active teams are named {name}."""
+    active = and_(fleets.c.kind == FleetKind.TEAM.value, fleets.c.ended_at.is_(None), fleets.c.cancelled_at.is_(None))
+    columns = (fleets.c.project, fleets.c.name, func.count().label("number"))
+    return select(*columns).where(active).group_by(fleets.c.project, fleets.c.name).having(func.count() > 1)
 
 
 @error

@@ -109,6 +109,14 @@ def words_of(event: Json) -> str | None:
             return "goes on"
         case "agent.cancelled" | "fleet.cancelled":
             return "is cancelled"
+        case "agent.dismissed":
+            return "is to stop" if body["force"] else "is to stop with the end of its turn"
+        case "agent.stopped":
+            return "is shut down"
+        case "agent.undone":
+            return f"could not be started: {visible(body['why'])}"
+        case "fleet.ended":
+            return "the team is cleaned up"
         case "fleet.quieted":
             return f"the fleet is {body['status']}"
     return None

@@ -42,6 +42,14 @@ FLEETS: list[tuple[str, str, str]] = [
     ("notice.without_lead", "id FROM notices", "UPDATE notices SET session = 'ses_none'"),
     ("notice.without_fleet", "id FROM notices", "UPDATE notices SET fleet = 'flt_none'"),
     ("agent.named_twice", LED, "UPDATE agents SET name = 'worker', wanted = 'running'"),
+    ("agent.in_another_role", AGENT, f"UPDATE agents SET member = 1 WHERE id = {AGENT}"),
+    ("agent.dismissed_and_there", AGENT, f"UPDATE agents SET leaving_at = created_at WHERE id = {AGENT}"),
+    ("agent.wanted_in_ended", AGENT, "UPDATE fleets SET ended_at = created_at"),
+    (
+        "team.named_twice",
+        "project FROM fleets LIMIT 1",
+        "UPDATE fleets SET kind = 'team', name = 'twin', cancelled_at = NULL",
+    ),
     ("agent.run_superseded", AGENT, copied(runs, RUN, number="7")),
     ("run.numbered_twice", AGENT, copied(runs, RUN)),
     (
@@ -71,7 +79,7 @@ FLEETS: list[tuple[str, str, str]] = [
     ("run.before_its_agent", RUN, f"UPDATE runs SET queued_at = queued_at - 1 WHERE id = {RUN}"),
     ("event.before_the_last", "9", "UPDATE events SET at = at - 1 WHERE cursor = 9"),
     ("row.told_otherwise", RUN, f"UPDATE runs SET ended_at = ended_at + {ANOTHER_DAY} WHERE id = {RUN}"),
-    ("agent.cancelled_otherwise", AGENT, f"UPDATE agents SET wanted = 'stopped' WHERE id = {AGENT}"),
+    ("agent.ended_otherwise", AGENT, f"UPDATE agents SET wanted = 'stopped' WHERE id = {AGENT}"),
     ("agent.paused_otherwise", AGENT, f"UPDATE agents SET paused = 'sleepy' WHERE id = {AGENT}"),
     ("agent.spent_otherwise", AGENT, f"UPDATE agents SET tokens = 0 WHERE id = {AGENT}"),
     ("run.placed_otherwise", RUN, f"UPDATE runs SET server = 'srv_none' WHERE id = {RUN}"),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         "fleets",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("directory", sa.Text(), nullable=False),
@@ -34,6 +35,7 @@ def upgrade() -> None:
         sa.Column("spawned_in", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("timeout_ms", sa.BigInteger(), nullable=True),
         sa.Column("max_turns", sa.BigInteger(), nullable=False),
@@ -47,6 +49,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_fleets_kind", "fleets", ["kind"], unique=False)
     op.create_index("ix_fleets_project", "fleets", ["project"], unique=False)
     op.create_index("ix_fleets_spawned_in", "fleets", ["spawned_in"], unique=False)
     op.create_table(
@@ -147,6 +150,10 @@ def upgrade() -> None:
         sa.Column("max_seconds", sa.BigInteger(), nullable=False),
         sa.Column("worked_ms", sa.BigInteger(), nullable=False),
         sa.Column("paused", sa.Text(), nullable=True),
+        sa.Column("member", sa.Boolean(), nullable=False),
+        sa.Column("read_only", sa.Boolean(), nullable=False),
+        sa.Column("leaving_at", sa.BigInteger(), nullable=True),
+        sa.Column("undone", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["fleet"],

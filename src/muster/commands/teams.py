@@ -1,0 +1,161 @@
+"""Teams: made by whoever leads them, manned one by one, and ended."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from muster.commands.agents import AgentWish, Directory, Model, Persona, Prompt, enlist
+from muster.commands.endings import dismiss, noting_rest
+from muster.errors import Conflict, Unavailable
+from muster.model.actor import Actor
+from muster.model.agent import AgentStatus, Wanted
+from muster.model.facts import Place
+from muster.model.fleet import Fleet, FleetKind
+from muster.model.ids import AgentId, FleetId
+from muster.store.records import Transaction
+from muster.store.teams import COOL_DOWN, IN_A_ROW, active_teams, failed_spawns, member_named, team_for
+from muster.verbs import Operator, Settles, command
+
+START_SECONDS = 30.0
+SHARED = "{project} is no git repository: all members work in the shared directory {directory}."
+RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+NAMING = "1 to 64 of a-z, 0-9 and, not at an end, hyphens"
+
+
+def plain_name(name: str) -> str:
+    """A name that can stand in a branch."""
+    if name.lower() in RESERVED:
+        raise ValueError(f"a name that is not reserved (as {', '.join(sorted(RESERVED))} are)")
+    if len(name) > 64 or not NAME.fullmatch(name):
+        raise ValueError(NAMING)
+    return name
+
+
+Name = Annotated[str, AfterValidator(plain_name)]
+Team = Annotated[str, Field(max_length=64, description="needed where several are active")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    team: str
+    fleet_id: FleetId
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """`directory` is where the member works."""
+
+    team: str
+    member: str
+    agent_id: AgentId
+    agent: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dismissed:
+    member: str
+    agent_id: AgentId
+
+
+@command(by=Operator, facts=Place)
+def create(tx: Transaction, actor: Actor, name: Name, project: Directory | None = None) -> Created:
+    """Make a team in the project, and lead it: team.spawn adds members."""
+    place = tx.facts(Place)
+    _refuse_second(tx, actor, name, place.project)
+    shared = place.terms.budgets.fleet
+    team = Fleet(
+        id=FleetId(tx.new_id(Fleet)),
+        kind=FleetKind.TEAM,
+        name=name,
+        project=place.project,
+        directory=place.directory,
+        spawned_by=actor.label,
+        spawned_in=actor.session,
+        max_turns=shared.max_turns,
+        max_tokens=shared.max_tokens,
+        max_seconds=shared.max_seconds,
+        on_ask=place.terms.on_ask,
+        created_at=tx.now,
+    )
+    tx.add(team)
+    tx.record(team.spawn(0))
+    told = [] if place.git else [SHARED.format(project=place.project, directory=place.directory)]
+    return Created(team=name, fleet_id=team.id, notes=[*told, *place.terms.notes])
+
+
+@command(
+    by=Operator,
+    facts=Place,
+    settles=Settles(view="team.joined", until=lambda _, latest, __: latest.has_begun, within=START_SECONDS),
+)
+def spawn(
+    tx: Transaction,
+    actor: Actor,
+    name: Name,
+    prompt: Prompt,
+    agent: Persona = "build",
+    model: Model | None = None,
+    *,
+    force: bool = False,
+    team: Team | None = None,
+) -> Joined:
+    """Add a member to your team; answers once its first prompt is taken. What cannot start is undone whole, and you
+    are told why.
+
+    Its name is free where no member has it, not even one that was shut down. `force`: spawn though the last three
+    failed. `settled` false: it waits for its place; look with team.status.
+    """
+    fleet = _active(tx, actor, team)
+    _refuse_in_vain(tx, fleet, force=force)
+    place = tx.facts(Place)
+    wish = AgentWish(role=agent[:64], name=name, prompt=prompt, agent=agent, model=model)
+    (member,) = enlist(tx, fleet, [wish], place, budget=place.terms.budgets.agent, field="name")
+    return Joined(
+        team=fleet.name, member=member.name, agent_id=member.id, agent=member.persona, directory=member.directory
+    )
+
+
+@command(
+    by=Operator,
+    settles=Settles(view="agent.brief", until=lambda _, latest, __: latest.status is AgentStatus.STOPPED),
+)
+def shutdown(tx: Transaction, actor: Actor, member: str, *, force: bool = False, team: Team | None = None) -> Dismissed:
+    """Shut a member down: its turn ends first, and counts. `force` stops it at once, and keeps what it has as a
+    snapshot. Its branch stays; nothing reaches it any more.
+    """
+    fleet = team_for(tx, actor, team)
+    agent = member_named(tx, fleet, member)
+    if agent.wanted is Wanted.RUNNING:
+        with noting_rest(tx, fleet.id):
+            dismiss(tx, agent, force=force)
+    return Dismissed(member=agent.name, agent_id=agent.id)
+
+
+def _refuse_second(tx: Transaction, actor: Actor, name: str, project: str) -> None:
+    for team in active_teams(tx):
+        if (team.project, team.name) == (project, name):
+            raise Conflict(why=f"Team {name} is active in {project} already.")
+        if actor.session is not None and team.spawned_in == actor.session:
+            raise Conflict(why=f"This conversation leads team {team.name} already.")
+
+
+def _active(tx: Transaction, actor: Actor, named: str | None) -> Fleet:
+    team = team_for(tx, actor, named)
+    team.require_open()
+    return team
+
+
+def _refuse_in_vain(tx: Transaction, team: Fleet, *, force: bool) -> None:
+    """After so many failures in a row the next one would most likely fail too, until something was mended."""
+    failed = failed_spawns(tx, team.id)
+    if len(failed) < IN_A_ROW or force:
+        return
+    until = failed[-1].at + COOL_DOWN
+    if tx.now < until:
+        why = f"The last {len(failed)} spawns in {team.name} failed; at last: {failed[-1].why}"
+        raise Unavailable(why=f"{why} Mend that; spawn after {until.isoformat()}, or with force.")

@@ -1,7 +1,7 @@
 """Agents join a fleet, move, and are cancelled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, ClassVar
 
@@ -34,7 +34,6 @@ from muster.verbs import Operator, Settles, System, command
 PROMPT_BYTES = 1024 * 1024
 FLEET_SIZE = 200
 MONTH_MS = 31 * 24 * 3600 * 1000
-READ_ONLY = frozenset({"plan", "explore"})  # personas that are made for looking
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
@@ -202,14 +201,16 @@ def enlist(
     present = tx.select(Agent, fleet=fleet.id, undone=None)
     if len(present) + len(wishes) > FLEET_SIZE:
         raise Conflict(why=f"Fleet {fleet.id} has {len(present)} agents; {FLEET_SIZE} is the most.")
+    personas = [_persona(wish.agent, place) for wish in wishes]
     apart = [
-        isolates(_persona(wish.agent, place), place, field.format(index, "worktree"), wished=wish.worktree)
-        for index, wish in enumerate(wishes)
+        isolates(persona, place, field.format(index, "worktree"), wished=wish.worktree)
+        for index, (persona, wish) in enumerate(zip(personas, wishes, strict=True))
     ]
     names = _names(wishes, {agent.name for agent in present}, field)
+    is_member, first = fleet.kind is FleetKind.TEAM, tx.count(Agent, fleet=fleet.id)
     agents = [
-        _agent(tx, fleet, wish, name, position, budget)
-        for position, (wish, name) in enumerate(zip(wishes, names, strict=True), start=tx.count(Agent, fleet=fleet.id))
+        replace(_agent(tx, fleet, wish, name, position, budget), read_only=is_member and not persona.edits)
+        for position, (persona, wish, name) in enumerate(zip(personas, wishes, names, strict=True), start=first)
     ]
     own = [worktree_for(tx, agent, place) if is_apart else None for agent, is_apart in zip(agents, apart, strict=True)]
     for agent, wish, worktree in zip(agents, wishes, own, strict=True):
@@ -235,7 +236,6 @@ def _agent(tx: Transaction, fleet: Fleet, wish: AgentWish, name: str, position: 
         max_tokens=budget.max_tokens,
         max_seconds=budget.max_seconds,
         member=fleet.kind is FleetKind.TEAM,
-        read_only=fleet.kind is FleetKind.TEAM and wish.agent in READ_ONLY,
         created_at=tx.now,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from muster.commands.isolating import forsake, owe_snapshot
+from muster.commands.isolating import forsake, owe_snapshot, take_down
 from muster.commands.notices import announce
 from muster.commands.outcomes import settling
 from muster.commands.proofs import give_up, note_return, note_seen
@@ -117,6 +117,10 @@ def _give_up(tx: Transaction, agent: Agent, event: AgentStopped | AgentUndone) -
     with settling(tx, agent.fleet):
         tx.save(agent)
         tx.record(event)
+    if agent.undone is None:
+        forsake(tx, agent.id)
+    else:
+        take_down(tx, agent.id)
     run = tx.get(Run, agent.run)
     for delivery in inboxes.all_waiting(tx, agent.id):
         give_up(tx, delivery, why_gone(agent, run) or "")

@@ -38,17 +38,23 @@ def isolates(persona: Persona, place: Place, field: str, *, wished: bool | None)
 
 
 def worktree_for(tx: Transaction, agent: Agent, place: Place) -> Worktree:
-    """The worktree that an agent is to have, by its names alone. Nothing is made here."""
+    """The worktree that an agent is to have, by its names alone. Nothing is made here.
+
+    Where an agent of that name was undone, what is left of its worktree is not taken over.
+    """
     recipe = place.terms.recipe
+    folder = Path(place.worktrees) / agent.fleet
+    taken = tx.count(Worktree, fleet=agent.fleet, folder=str(folder / agent.name))
+    name = f"{agent.name}_{agent.id.partition('_')[2]}" if taken else agent.name
     return Worktree(
         id=WorktreeId(tx.new_id(Worktree)),
         agent=agent.id,
         fleet=agent.fleet,
         project=place.project,
-        folder=str(Path(place.worktrees) / agent.fleet / agent.name),
+        folder=str(folder / name),
         subfolder=_inside(place),
-        branch=f"muster/{agent.fleet}/{agent.name}",
-        ref=SNAPSHOTS.format(fleet=agent.fleet, name=agent.name),
+        branch=f"muster/{agent.fleet}/{name}",
+        ref=SNAPSHOTS.format(fleet=agent.fleet, name=name),
         begins_as=recipe.begins_as,
         setup=recipe.setup,
         copy=recipe.copy,
@@ -84,11 +90,12 @@ def is_housed(tx: Transaction, agent: Agent) -> bool:
 
 def forsake(tx: Transaction, agent: AgentId) -> None:
     """Nobody will work in it any more; what is still to be made need not be."""
-    worktree = tx.find(Worktree, agent=agent, state=WorktreeState.ASKED, wanted=Presence.PRESENT)
-    if worktree is not None:
-        unwanted, event = worktree.unwant()
-        tx.save(unwanted)
-        tx.record(event)
+    _unwant(tx, tx.find(Worktree, agent=agent, state=WorktreeState.ASKED, wanted=Presence.PRESENT))
+
+
+def take_down(tx: Transaction, agent: AgentId) -> None:
+    """Have the folder removed, after a snapshot of what is in it; branch and snapshots stay."""
+    _unwant(tx, tx.find(Worktree, agent=agent, wanted=Presence.PRESENT))
 
 
 def owe_snapshot(tx: Transaction, run: Run) -> None:
@@ -96,6 +103,13 @@ def owe_snapshot(tx: Transaction, run: Run) -> None:
     worktree = tx.find(Worktree, agent=run.agent, state=WorktreeState.READY)
     if worktree is not None and run.state in LIVE:
         tx.save(worktree.owe(tx.now))
+
+
+def _unwant(tx: Transaction, worktree: Worktree | None) -> None:
+    if worktree is not None:
+        unwanted, event = worktree.unwant()
+        tx.save(unwanted)
+        tx.record(event)
 
 
 def _inside(place: Place) -> str:

@@ -8,12 +8,14 @@ from pydantic import AfterValidator, Field
 
 from muster.commands.agents import AgentWish, Directory, Model, Persona, Prompt, enlist
 from muster.commands.endings import dismiss, noting_rest
+from muster.commands.isolating import notes_of
 from muster.errors import Conflict, Unavailable
 from muster.model.actor import Actor
 from muster.model.agent import AgentStatus, Wanted
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetKind
 from muster.model.ids import AgentId, FleetId
+from muster.model.worktree import Worktree
 from muster.store.records import Transaction
 from muster.store.teams import COOL_DOWN, IN_A_ROW, active_teams, failed_spawns, member_named, team_for
 from muster.verbs import Operator, Settles, command
@@ -47,13 +49,15 @@ class Created:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """`directory` is where the member works."""
+    """`directory` is where the member works, `branch` its own; null: in the shared checkout."""
 
     team: str
     member: str
     agent_id: AgentId
     agent: str
     directory: str
+    branch: str | None
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,22 +105,32 @@ def spawn(
     agent: Persona = "build",
     model: Model | None = None,
     *,
+    worktree: bool | None = None,
     force: bool = False,
     team: Team | None = None,
 ) -> Joined:
-    """Add a member to your team; answers once its first prompt is taken. What cannot start is undone whole, and you
-    are told why.
+    """Add a member to your team, by default in a worktree of its own; answers once its first prompt is taken. What
+    cannot start is undone whole, and you are told why.
 
-    Its name is free where no member has it, not even one that was shut down. `force`: spawn though the last three
-    failed. `settled` false: it waits for its place; look with team.status.
+    `worktree` true is refused where there is no git, false shares the checkout. Its name is free where no member has
+    it, not even one that was shut down. `force`: spawn though the last three failed. `settled` false: it waits for its
+    place; look with team.status.
     """
     fleet = _active(tx, actor, team)
     _refuse_in_vain(tx, fleet, force=force)
     place = tx.facts(Place)
-    wish = AgentWish(role=agent[:64], name=name, prompt=prompt, agent=agent, model=model)
-    (member,) = enlist(tx, fleet, [wish], place, budget=place.terms.budgets.agent, field="name")
+    is_apart = place.git if worktree is None else worktree
+    wish = AgentWish(role=agent[:64], name=name, prompt=prompt, agent=agent, model=model, worktree=is_apart)
+    (member,) = enlist(tx, fleet, [wish], place, budget=place.terms.budgets.agent, field="{1}")
+    own = tx.find(Worktree, agent=member.id)
     return Joined(
-        team=fleet.name, member=member.name, agent_id=member.id, agent=member.persona, directory=member.directory
+        team=fleet.name,
+        member=member.name,
+        agent_id=member.id,
+        agent=member.persona,
+        directory=fleet.directory if own is None else own.workplace,
+        branch=None if own is None else own.branch,
+        notes=[] if own else notes_of(place, [member], []),
     )
 
 

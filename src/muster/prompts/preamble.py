@@ -14,18 +14,21 @@ MAIL = (
     "with it. Never poll or wait for a message: end your turn, and you are called."
 )
 SHARING = "You share this checkout with your peers: change only what your task needs, and leave their files alone."
+LED = "This checkout is yours alone, on branch {branch}: commit what you finish; your lead merges commits."
 OWN = "This checkout is yours alone, on branch {branch}: commit as you like; your work is merged for you."
 
 
 def preamble(agent: Agent, fleet: Fleet, peers: Sequence[Agent], worktree: Worktree | None = None) -> str:
     """`peers` are the others in the fleet at this moment. `worktree`: its own, where it has one."""
+    own = LED if agent.member else OWN
+    group = "a member of team" if agent.member else "in fleet"
     lines = [
-        f"[muster] You are {agent.name} ({agent.id}), role {in_quotes(agent.role)}, in fleet {in_quotes(fleet.name)} "
+        f"[muster] You are {agent.name} ({agent.id}), role {in_quotes(agent.role)}, {group} {in_quotes(fleet.name)} "
         f"({fleet.id}).",
         _peers(peers),
         "Your tools whoami, fleet_status and collect_results show you, your fleet and its results so far.",
         MAIL if peers else "",
-        SHARING if worktree is None else OWN.format(branch=worktree.branch),
+        SHARING if worktree is None else own.format(branch=worktree.branch),
         "Nobody answers questions while you work: decide and go on. Your last message is your result, handed on "
         "word for word: make it complete and self-contained.",
         "Your task follows.",

@@ -14,6 +14,7 @@ from muster.model.ids import AgentId, FleetId
 from muster.model.message import Message
 from muster.model.run import Run, RunState
 from muster.model.turn import Turn
+from muster.model.worktree import Worktree, WorktreeState
 from muster.store.members import FleetMember, members_of, status_of
 from muster.store.records import Reading
 from muster.store.statements import SET
@@ -70,7 +71,7 @@ def status(tx: Reading, actor: Actor, team: Named | None = None) -> TeamState:
         team=fleet.name,
         fleet_id=fleet.id,
         status=status_of(tx, fleet, members),
-        members=[_row(tx, member) for member in members],
+        members=[_row(tx, member, tx.find(Worktree, agent=member.agent.id)) for member in members],
         tasks={},
         failed_spawns=failed_spawns(tx, fleet.id),
     )
@@ -94,7 +95,7 @@ def found(tx: Reading, actor: Actor, lead: Actor, team: str | None) -> Fleet:
     return team_for(tx, lead, team)
 
 
-def _row(tx: Reading, member: FleetMember) -> MemberRow:
+def _row(tx: Reading, member: FleetMember, own: Worktree | None) -> MemberRow:
     agent = member.agent
     return MemberRow(
         name=agent.name,
@@ -103,8 +104,8 @@ def _row(tx: Reading, member: FleetMember) -> MemberRow:
         since=_since(member),
         agent=agent.persona,
         model=agent.model,
-        branch=None,
-        worktree=None,
+        branch=None if own is None else own.branch,
+        worktree=None if own is None or own.state is WorktreeState.REMOVED else own.folder,
         task=None,
         last_message_at=tx.last(Message, "sent_at", sender=agent.id),
         plan=None,

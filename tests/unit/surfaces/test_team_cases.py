@@ -7,6 +7,7 @@ differ: the operator may lead several teams at once (3), for it can say which on
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.ids import SessionId
 from muster.surfaces.toolkits.mesh import MESH
 from muster.surfaces.toolkits.team import TEAM
+from unit.git.repositories import repository
 from unit.reconcilers.cast import Cast
 from unit.stage import Clock, Stage, at_work, contents, hub, refused
 from unit.surfaces.doors import web
@@ -27,7 +29,7 @@ from unit.surfaces.test_mcp import session
 
 pytestmark = pytest.mark.anyio
 
-PERSONAS = tuple(replace(BUILD, name=name) for name in ("build", "plan", "explore"))
+PERSONAS = (BUILD, *(replace(BUILD, name=name, edits=False) for name in ("plan", "explore")))
 SAID = {
     "never": Reply(error="no valid key", final=True, steps=0, tokens=0),
     "break": Reply(error="no credit left", final=True),
@@ -194,6 +196,36 @@ async def test_10_read_only_personas_get_no_right_to_change_anything(lead, perso
 async def test_11_project_without_git_says_that_the_directory_is_shared(lead):
     created = await lead.create()
     assert any("no git repository" in note for note in created["notes"])
+    spawned = await lead.use("team_spawn", name="alice", prompt="go")
+    assert (spawned["directory"], spawned["branch"]) == (str(lead.stage.project), None)
+    assert "no git repository" in spawned["notes"][0]
+    assert await lead.code("team_spawn", name="bob", prompt="go", worktree=True) == "bad_value"
+
+
+async def test_8_member_works_in_a_worktree_of_its_own_on_its_own_branch(tmp_path, clock):
+    own = repository(tmp_path, {"a": "1"})
+    async with leading(tmp_path, clock) as lead:
+        assert (await lead.create())["notes"] == []
+        spawned = await lead.use("team_spawn", name="alice", prompt="go")
+        looking = await lead.use("team_spawn", name="bob", prompt="look", agent="plan")
+        await lead.rest()
+        (alice, bob) = (await lead.use("team_status"))["members"]
+    assert alice["branch"] == spawned["branch"] != "main"
+    assert alice["worktree"] == spawned["directory"] == lead.host.sessions[0].wish.directory
+    assert own.git("rev-parse", "--abbrev-ref", "HEAD", at=Path(alice["worktree"])).strip() == alice["branch"]
+    assert (bob["worktree"], bob["branch"], looking["directory"]) == (None, None, str(own.top))
+
+
+async def test_12_nothing_is_left_of_the_worktree_of_a_spawn_that_was_undone(tmp_path, clock):
+    own = repository(tmp_path, {"a": "1"})
+    async with leading(tmp_path, clock) as lead:
+        await lead.create()
+        assert await lead.code("team_spawn", name="alice", prompt="go", model="no/such") == "spawn_undone"
+        await lead.stage.until("worktree.removed")
+        assert own.git("worktree", "list").splitlines()[1:] == []
+        again = await lead.use("team_spawn", name="alice", prompt="go")
+        assert again["settled"]
+        assert Path(again["directory"]).is_dir()
 
 
 async def test_12_unknown_persona_and_malformed_model_are_refused_at_once(lead):

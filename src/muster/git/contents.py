@@ -18,6 +18,7 @@ REFUSALS = 64  # so many single files git may refuse before the fault is not in 
 LENIENT = ("-c", "core.protectNTFS=false", "-c", "core.protectHFS=false")  # names that only other systems mistake
 UPDATE = (*DURABLE, *LENIENT, "update-index", "-z")
 ADD = (*UPDATE, "--add", "--remove", "--replace", "--stdin")
+PASSED_OVER = b"Ignoring path "
 SPARSE = (b"S ", b"s ")
 
 
@@ -166,6 +167,8 @@ def _add(checkout: Checkout, index: Path, paths: Sequence[bytes]) -> list[bytes]
             pending += [part[len(part) // 2 :], part[: len(part) // 2]]
         elif code:
             refused += part
+        elif PASSED_OVER in err:
+            refused += [path for path in part if PASSED_OVER + path + b"\n" in err]
         if code and (len(refused) > REFUSALS or b"No space left" in err):
             raise GitFailed(what="update-index", why=err.decode(errors="replace").strip())
     return refused

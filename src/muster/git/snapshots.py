@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from muster.errors import GitFailed
-from muster.git.beside import Note, beside, read, working_on
+from muster.git.beside import Note, read, working_on
 from muster.git.capture import Captured, capture, forget
 from muster.git.commits import DURABLE, commit_named, commit_of, temporary_index, tree_named
 from muster.git.keeping import forget_ref, keep_ref
@@ -93,7 +93,6 @@ def drop(checkout: Checkout, ref: str, keep: Path) -> None:
     """The agent's snapshots are let go, here and in `keep`. Only ever the user's wish."""
     git(checkout, "update-ref", "-d", ref)
     forget_ref(keep, ref)
-    forget(beside(checkout.work_tree))
 
 
 def _take(checkout: Checkout, ref: str, keep: Path, says: str, now: Captured, note: Note) -> Snapshot:

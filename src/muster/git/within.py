@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from muster.errors import GitFailed
 from muster.git.run import Checkout, ask, git
 
 LINK = b"160000 "
+HERE = b"./"  # before a name that might begin as one of git's patterns does
 DEPTH = 16  # of repositories within repositories
 
 
@@ -31,8 +33,8 @@ def submodules(checkout: Checkout) -> frozenset[bytes]:
 
 
 def files_inside(checkout: Checkout, folders: Iterable[bytes], depth: int = DEPTH) -> list[bytes]:
-    """What is not ignored in these repositories, and in those inside them, by their own rules."""
-    return list(_files_inside(checkout, folders, depth))
+    """What is ignored neither by the rules of these repositories, and of those inside them, nor by the worktree's."""
+    return _not_ignored(checkout, list(_files_inside(checkout, folders, depth)))
 
 
 def populated(checkout: Checkout, modules: Iterable[bytes]) -> list[bytes]:
@@ -48,12 +50,7 @@ def repositories(checkout: Checkout) -> list[bytes]:
         if folder != top and b".git" in (*folders, *files):
             found.append(folder[len(top) + 1 :])
         folders[:] = [name for name in folders if name != b".git"]
-    if not found:
-        return []
-    asked = b"".join(path + b"\0" for path in found)
-    _, out, _ = ask(checkout, "check-ignore", "-z", "--stdin", "--no-index", stdin=asked)
-    ignored = set(out.split(b"\0"))
-    return sorted(path for path in found if path not in ignored)
+    return sorted(_not_ignored(checkout, found))
 
 
 def has_own_commits(checkout: Checkout, module: bytes) -> bool:
@@ -70,11 +67,28 @@ def has_own_commits(checkout: Checkout, module: bytes) -> bool:
 def _files_inside(checkout: Checkout, folders: Iterable[bytes], depth: int) -> Iterator[bytes]:
     for folder in folders if depth else ():
         inner = replace(checkout, work_tree=checkout.work_tree / os.fsdecode(folder))
-        nothing = checkout.git_dir / "no-index"  # knows no file, so all are others
-        out = git(inner, "ls-files", "-z", "--others", "--exclude-standard", index=nothing)
+        out = git(inner, "ls-files", "-z", "--others", "--exclude-standard", index=_no_index(checkout))
         found = [folder + path for path in out.split(b"\0") if path]
         yield from (path for path in found if not path.endswith(b"/"))
         yield from _files_inside(checkout, [path for path in found if path.endswith(b"/")], depth - 1)
+
+
+def _not_ignored(checkout: Checkout, paths: list[bytes]) -> list[bytes]:
+    if not paths:
+        return []
+    asked = b"".join(HERE + path + b"\0" for path in paths)
+    plain = {"GIT_LITERAL_PATHSPECS": "0"}  # it knows names only, and refuses to be told so
+    command = ("check-ignore", "-z", "--stdin")
+    code, out, err = ask(checkout, *command, stdin=asked, index=_no_index(checkout), environment=plain)
+    if code not in (0, 1):  # 1: none is
+        raise GitFailed(what="check-ignore", why=err.decode(errors="replace").strip())
+    ignored = {path.removeprefix(HERE) for path in out.split(b"\0")}
+    return [path for path in paths if path not in ignored]
+
+
+def _no_index(checkout: Checkout) -> Path:
+    """The name of an index that is not there: to it no file is tracked and no folder a submodule."""
+    return checkout.git_dir / "no-index"
 
 
 def _holds_something(top: Path, inside: str) -> bool:

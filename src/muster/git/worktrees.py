@@ -7,6 +7,7 @@ of it can be done again after a crash at any point, and ends the same.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from muster.errors import GitFailed
@@ -50,17 +51,15 @@ def create(wish: WorktreeWish) -> Checkout:
 def checkout_of(project: Checkout, folder: Path) -> Checkout:
     """The worktree at a folder, by what was noted when it was made; nothing inside the folder is asked.
 
-    Raises GitFailed where it is not one of this project's, or its folder is a link now.
+    Raises GitFailed where it is not one of this project's, and where `create` has to mend it first.
     """
     folder = whole(folder)
     note = read(folder)
     if note is None or not note.is_ready or Path(note.common) != project.common:
         raise GitFailed(what="worktree", why=f"{folder} is no worktree of {project.common}")
-    if folder.is_symlink():
-        raise GitFailed(what="worktree", why=f"{folder} was replaced by a link")
     checkout = Checkout(common=project.common, git_dir=Path(note.git_dir), work_tree=folder)
-    if not _is_registered(checkout):
-        raise GitFailed(what="worktree", why=f"{folder} is not registered any more; it has to be created again")
+    if folder.is_symlink() or not folder.is_dir() or not _is_registered(checkout):
+        raise GitFailed(what="worktree", why=f"{folder} is damaged; it has to be created again")
     return checkout
 
 
@@ -113,9 +112,10 @@ def remove(checkout: Checkout, *, told: bool = False) -> None:
 
 def _refuse_loss(checkout: Checkout, place: Path) -> None:
     """What is nobody's but this worktree's: repositories within it, and what the agent had put in place of `.git`."""
-    holding = [str(path) for path in place.glob(f"{REPLACED}-*")]
+    holding = [str(path) for path in place.glob(f"{REPLACED}-*") if not path.is_symlink()]
+    note = read(checkout.work_tree)
     if checkout.work_tree.is_dir() and not checkout.work_tree.is_symlink():
-        note = read(checkout.work_tree)
+        checkout = replace(checkout, git_dir=Path(note.git_dir)) if note and note.git_dir else checkout
         modules = submodules(checkout) | (frozenset(map(filename.raw, note.links)) if note else frozenset())
         inner = repositories(checkout)
         holding += [filename.told(path) for path in inner if path not in modules or has_own_commits(checkout, path)]
@@ -156,8 +156,8 @@ def _make(project: Checkout, wish: WorktreeWish) -> Checkout:
 def _mend(project: Checkout, wish: WorktreeWish, note: Note) -> Checkout:
     """A worktree that was ready keeps its files; what git needs to know of it is made true again."""
     folder = wish.folder
-    if folder.is_symlink():
-        raise GitFailed(what="worktree", why=f"{folder} was replaced by a link")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        folder.rename(_free(beside(folder) / REPLACED))
     checkout = Checkout(common=project.common, git_dir=Path(note.git_dir), work_tree=folder)
     if not _is_registered(checkout):
         checkout = _register(project, wish)
@@ -215,7 +215,8 @@ def _point(checkout: Checkout) -> None:
 
 
 def _free(path: Path) -> Path:
-    return next(at for number in range(10_000) if not (at := path.with_name(f"{path.name}-{number}")).exists())
+    taken = {at.name for at in path.parent.iterdir()}
+    return next(path.with_name(name) for n in count() if (name := f"{path.name}-{n}") not in taken)
 
 
 def _is_registered(checkout: Checkout) -> bool:

@@ -190,19 +190,17 @@ def test_the_trap_would_spring(agent, trap, tmp_path):
     assert (tmp_path / "sprung").exists()
 
 
-def test_worktree_replaced_by_a_link_is_refused_and_what_it_leads_to_stays(agent, tmp_path):
+def test_worktree_replaced_by_a_link_is_made_again_and_what_it_leads_to_stays(agent, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "precious").write_text("p")
     shutil.rmtree(agent.folder)
     agent.folder.symlink_to(tmp_path / "elsewhere")
-    for refused in (
-        lambda: worktrees.checkout_of(agent.project, agent.folder),
-        lambda: worktrees.create(agent.wish),
-        agent.take,
-    ):
+    for refused in (lambda: worktrees.checkout_of(agent.project, agent.folder), agent.take):
         with pytest.raises(GitFailed):
             refused()
-    worktrees.remove(agent.checkout, told=True)
+    worktrees.create(agent.wish)
+    assert agent.files(agent.take().commit) == {"a": "1", "b": "2", "sub/c": "3"}
+    worktrees.remove(agent.checkout)
     assert (tmp_path / "elsewhere" / "precious").read_text() == "p"
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from unit.git.agents import REF, Agent
 from unit.git.crashes import Lines
-from unit.git.repositories import repository
+from unit.git.repositories import VARIABLES, repository
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
@@ -114,6 +115,8 @@ class Worktree(RuleBasedStateMachine):
     @rule()
     def stash(self) -> None:
         self.agent.git("stash", "push", "--quiet", fails=True)
+        if self.agent.git("branch", "--show-current") == "muster/flt_1/ada":
+            self.commits.update(self.agent.git("rev-parse", "--quiet", "--verify", "refs/stash", fails=True).split())
 
     @rule()
     def forget_the_past(self) -> None:
@@ -183,7 +186,7 @@ class Worktree(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _remember(self) -> None:
-        self.commits.add(self.agent.git("rev-parse", "HEAD"))
+        self.commits.update(self.agent.git("rev-parse", "--quiet", "--verify", "HEAD", fails=True).split())
 
     def _untouched(self) -> tuple[object, ...]:
         """What is the agent's alone."""
@@ -192,30 +195,33 @@ class Worktree(RuleBasedStateMachine):
         return (index.read_bytes() if index.exists() else None, head, self._standing())
 
     def _standing(self) -> dict[str, str]:
-        """Blob of each file that is tracked or not ignored, whichever repository it is in."""
-        found = dict(self._files(""))
-        tracked = self.agent.git("ls-files", "-z").split("\0")
-        for path in filter(None, tracked):
-            place = self.agent.folder / path
-            if (place.is_symlink() or place.is_file()) and not _through_a_link(self.agent.folder, path):
-                found[path] = _blob_of(place)
-        return found
+        """Blob of each file that is tracked or ignored by nobody, whichever repository it is in."""
+        others = self._others("")
+        ignored = set(self._ask("check-ignore", "-z", "--stdin", stdin="\0".join(others)).split("\0"))
+        tracked = filter(None, self.agent.git("ls-files", "-z").split("\0"))
+        found = {*(path for path in others if path not in ignored), *filter(self._is_file, tracked)}
+        return {path: _blob_of(self.agent.folder / path) for path in found}
 
-    def _files(self, inside: str) -> dict[str, str]:
-        environment = ("-c", "core.quotePath=false")
+    def _is_file(self, path: str) -> bool:
+        place = self.agent.folder / path
+        is_elsewhere = any((self.agent.folder / above).is_symlink() for above in Path(path).parents)
+        return not is_elsewhere and (place.is_symlink() or place.is_file())
+
+    def _others(self, inside: str) -> list[str]:
+        told = self._ask("ls-files", "-z", "--others", "--exclude-standard", inside=inside).split("\0")
+        found = [inside + path for path in told if path]
+        inner = [path for folder in found if folder.endswith("/") for path in self._others(folder)]
+        return [path for path in found if not path.endswith("/")] + inner
+
+    def _ask(self, *arguments: str, inside: str = "", stdin: str = "") -> str:
+        """Git, to which no file is tracked."""
         at = self.agent.folder / inside
-        others = self.agent.on.git(
-            f"--git-dir={self.agent.checkout.git_dir}", f"--work-tree={at}", *environment,
-            "ls-files", "-z", "--others", "--exclude-standard",
-            at=at, index=self.folder / "nothing",
-        ).split("\0")  # fmt: skip
-        found: dict[str, str] = {}
-        for path in filter(None, others):
-            if path.endswith("/"):
-                found |= self._files(inside + path)
-            else:
-                found[inside + path] = _blob_of(at / path)
-        return found
+        place = [f"--git-dir={self.agent.checkout.git_dir}", f"--work-tree={at}"]
+        environment = dict(os.environ) | VARIABLES | {"GIT_INDEX_FILE": str(self.folder / "nothing")}
+        done = subprocess.run(
+            ["git", *place, *arguments], cwd=at, env=environment, input=os.fsencode(stdin), capture_output=True
+        )
+        return os.fsdecode(done.stdout)
 
     def _indexed(self) -> set[str]:
         """Blobs that the agent's index holds, whatever stage they are in."""
@@ -229,12 +235,8 @@ def _in_the_way(above: Path, place: Path) -> bool:
     return above.is_symlink() or above.is_file()
 
 
-def _through_a_link(top: Path, path: str) -> bool:
-    return any((top / above).is_symlink() for above in Path(path).parents)
-
-
 def _blob_of(place: Path) -> str:
-    return blob(os.fsencode(os.readlink(place)) if place.is_symlink() else place.read_bytes())
+    return blob(os.fsencode(place.readlink()) if place.is_symlink() else place.read_bytes())
 
 
 @pytest.mark.timeout(600)

@@ -93,6 +93,9 @@ class Settings:
         "Toolkits that each session of your OpenCode sees from its start, at the cost of their bytes.",
         words=("mesh",),
     )
+    snapshot_seconds: int = _setting(
+        300, "How long an agent works between two snapshots of its worktree.", least=1, most=300
+    )
     radar_pairs_per_second: int = _setting(
         20, "How many pairs of agents' work are tried against each other in a second, at most; 0 = none."
     )

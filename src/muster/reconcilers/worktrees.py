@@ -51,7 +51,10 @@ R = TypeVar("R")
 
 
 class WorktreesReconciler(Reconciler):
-    """`state` is the hub's folder, by which a repository knows whose its worktrees are."""
+    """`state` is the hub's folder, by which a repository knows whose its worktrees are.
+
+    Between two snapshots of an agent at work lies `every`.
+    """
 
     def __init__(
         self,
@@ -61,12 +64,14 @@ class WorktreesReconciler(Reconciler):
         *,
         state: Path,
         clock: Callable[[], datetime],
+        every: timedelta = WORK,
     ) -> None:
         super().__init__(engine)
         self._connections = connections
         self._snapshots = snapshots
         self._state = state
         self._clock = clock
+        self._every = every
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._strays = Strays(engine, snapshots, state / "worktrees")
         self._looked = False
@@ -141,7 +146,7 @@ class WorktreesReconciler(Reconciler):
         if run.state is not RunState.WORKING or run.started_at is None:
             return None
         since = max(worktree.snapshot_at or run.started_at, run.started_at)
-        left = since + WORK - self._clock()
+        left = since + self._every - self._clock()
         return left.total_seconds() if left > timedelta() else await self._keep(worktree, Occasion.WORK)
 
     async def _keep(self, worktree: Worktree, why: Occasion) -> float:

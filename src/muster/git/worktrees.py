@@ -6,6 +6,7 @@ of it can be done again after a crash at any point, and ends the same.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ from muster.git.within import has_own_commits, links, repositories, submodules
 from muster.model import filename
 
 REMOVING = "removing"
+DRAFT = "draft"
 REPLACED = "replaced"
 
 
@@ -41,7 +43,7 @@ def create(wish: WorktreeWish) -> Checkout:
     """
     project, folder = open_project(wish.project), whole(wish.folder)
     with working_on(folder):
-        note = read(folder)
+        note = read(folder) or _adopted(project, folder)
         if note is None or not note.is_ready:
             _refuse_foreign(folder, note)
             return _make(project, replace(wish, folder=folder))
@@ -133,6 +135,14 @@ def drop_branch(project: Checkout, branch: str) -> None:
     git(project, "update-ref", "-d", ref)
 
 
+def _adopted(project: Checkout, folder: Path) -> Note | None:
+    """Where our note was lost: a worktree that git knows at this folder, and that is no half-made one."""
+    for git_dir, told in _registrations(project).items():
+        if Path(told).parent == folder and (git_dir / "index").exists():
+            return Note(common=str(project.common), branch="", base="", git_dir=str(git_dir), is_ready=True)
+    return None
+
+
 def _refuse_foreign(folder: Path, note: Note | None) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise GitFailed(what="worktree add", why=f"{folder} is in the way")
@@ -147,6 +157,8 @@ def _make(project: Checkout, wish: WorktreeWish) -> Checkout:
     write(folder, note)
     delete(folder)
     checkout = _register(project, wish)
+    folder.mkdir(parents=True, exist_ok=True)
+    _point(checkout)
     git(checkout, "read-tree", "--reset", "-u", "HEAD")
     others = tuple(map(filename.told, sorted(begin(checkout, beside(folder)))))
     write(folder, replace(note, git_dir=str(checkout.git_dir), links=others, is_ready=True))
@@ -161,21 +173,29 @@ def _mend(project: Checkout, wish: WorktreeWish, note: Note) -> Checkout:
     checkout = Checkout(common=project.common, git_dir=Path(note.git_dir), work_tree=folder)
     if not _is_registered(checkout):
         checkout = _register(project, wish)
+    if not (checkout.git_dir / "index").exists() and commit_named(checkout, "HEAD"):
         git(checkout, "read-tree", "HEAD")
-        write(folder, replace(note, git_dir=str(checkout.git_dir)))
+    if read(folder) is None or note.git_dir != str(checkout.git_dir):
+        write(folder, replace(note, branch=note.branch or wish.branch, git_dir=str(checkout.git_dir)))
     if not folder.is_dir():
-        folder.mkdir()
-        git(checkout, "checkout-index", "--all", "--force")
+        _bring_back(checkout)
     _point(checkout)
     return checkout
+
+
+def _bring_back(checkout: Checkout) -> None:
+    """All files that the index knows, or none yet: half of them would look as if the rest had been deleted."""
+    draft = beside(checkout.work_tree) / DRAFT
+    delete(draft)
+    draft.mkdir()
+    git(replace(checkout, work_tree=draft), "checkout-index", "--all", "--force")
+    draft.rename(checkout.work_tree)
 
 
 def _register(project: Checkout, wish: WorktreeWish) -> Checkout:
     """Git learns of the worktree in an empty folder beside it, so that what stands in the true one is in no way."""
     scratch = beside(wish.folder) / f"muster-{wish.folder.parent.name}-{wish.folder.name}"  # its name in the repository
-    for git_dir, told in _registrations(project).items():
-        if Path(told).parent in (scratch, wish.folder):
-            delete(git_dir)
+    log = _deleted(project, {scratch, wish.folder})
     delete(scratch)
     branch = _branch(project, wish)
     reason = ("--lock", "--reason", "kept by muster")
@@ -183,11 +203,21 @@ def _register(project: Checkout, wish: WorktreeWish) -> Checkout:
     git_dir = next(at for at, told in _registrations(project).items() if Path(told).parent == scratch)
     checkout = Checkout(common=project.common, git_dir=git_dir, work_tree=wish.folder)
     (git_dir / "logs").mkdir(exist_ok=True)
-    (git_dir / "logs" / "HEAD").touch()  # where it is, git writes on, whatever core.logAllRefUpdates says
-    wish.folder.mkdir(parents=True, exist_ok=True)
-    _point(checkout)
+    with (git_dir / "logs" / "HEAD").open("ab") as file:  # git writes on, whatever core.logAllRefUpdates says
+        file.write(log)
     delete(scratch)
     return checkout
+
+
+def _deleted(project: Checkout, folders: set[Path]) -> bytes:
+    """Earlier registrations of these folders go; returns what they recorded of HEAD, for it may be nowhere else."""
+    log = b""
+    for git_dir, told in _registrations(project).items():
+        if Path(told).parent in folders:
+            with suppress(OSError):
+                log += (git_dir / "logs" / "HEAD").read_bytes()
+            delete(git_dir)
+    return log
 
 
 def _branch(project: Checkout, wish: WorktreeWish) -> tuple[list[str], str]:

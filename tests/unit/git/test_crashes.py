@@ -1,5 +1,6 @@
 """Whatever line it dies at, done again it ends as if nothing had been."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,18 @@ def test_worktree_is_made_whole_after_deaths_anywhere(tmp_path, first):
     assert died
     assert is_sound(agent)
     assert sorted(path.name for path in agent.folder.parent.iterdir()) == [".ada", "ada"]
+
+
+@pytest.mark.parametrize("first", [1, 13, 25])
+@pytest.mark.parametrize("lost", ["folder", "git_dir"])
+def test_worktree_is_mended_after_deaths_anywhere(tmp_path, first, lost):
+    agent = Agent(repository(tmp_path, {f"d{n}/f": str(n) for n in range(20)}))
+    tip = agent.commit({"d1/f": "committed"})
+    shutil.rmtree(agent.folder if lost == "folder" else agent.checkout.git_dir)
+    assert list(deaths(lambda: worktrees.create(agent.wish), first=first, every=EVERY))
+    agent.checkout = worktrees.create(agent.wish)
+    assert is_sound(agent)
+    assert agent.git("rev-parse", "HEAD") == tip
 
 
 @pytest.mark.parametrize("first", [1, 13, 25])

@@ -85,7 +85,7 @@ def told(on: Stage) -> list[str]:
 async def test_what_the_user_wants_to_be_asked_is_refused_and_the_agent_goes_on(
     tmp_path: Path, permission: Any
 ) -> None:
-    async with stage(tmp_path, TWO_THINGS) as on:
+    async with stage(tmp_path, TWO_THINGS, mesh_worktree="never") as on:
         user_says(on, permission)
         fleet = await on.spawn(WISH)
 
@@ -98,7 +98,7 @@ async def test_what_the_user_wants_to_be_asked_is_refused_and_the_agent_goes_on(
 
 
 async def test_what_the_user_wants_to_be_asked_is_allowed_this_once_where_the_policy_says_so(tmp_path: Path) -> None:
-    async with stage(tmp_path, TWO_THINGS, on_ask="allow") as on:
+    async with stage(tmp_path, TWO_THINGS, on_ask="allow", mesh_worktree="never") as on:
         user_says(on, "ask")
         fleet = await on.spawn(WISH)
 
@@ -110,7 +110,7 @@ async def test_what_the_user_wants_to_be_asked_is_allowed_this_once_where_the_po
 
 
 async def test_what_the_user_denies_stays_denied_whatever_the_policy_allows(tmp_path: Path) -> None:
-    async with stage(tmp_path, TWO_THINGS, on_ask="allow") as on:
+    async with stage(tmp_path, TWO_THINGS, on_ask="allow", mesh_worktree="never") as on:
         user_says(on, {"*": "ask", "bash": {"*": "ask", "echo *": "deny"}})
         fleet = await on.spawn(WISH)
 
@@ -122,7 +122,7 @@ async def test_what_the_user_denies_stays_denied_whatever_the_policy_allows(tmp_
 
 
 async def test_operator_answers_what_waits_and_the_agent_goes_on_with_it(tmp_path: Path) -> None:
-    async with stage(tmp_path, TWO_THINGS, on_ask="operator") as on:
+    async with stage(tmp_path, TWO_THINGS, on_ask="operator", mesh_worktree="never") as on:
         user_says(on, "ask")
         fleet = await on.spawn(WISH)
 
@@ -193,7 +193,7 @@ async def test_refusal_takes_with_it_what_else_is_asked_at_that_moment_but_not_w
         for n in range(3)
     )
     scenario = f"agents:\n  - name: all\n    steps:\n      - calls:\n{calls}\n      - say: I went on.\n"
-    async with stage(tmp_path, scenario, on_ask="operator") as on:
+    async with stage(tmp_path, scenario, on_ask="operator", mesh_worktree="never") as on:
         user_says(on, {"bash": "ask"})
         fleet = await on.spawn(WISH)
 

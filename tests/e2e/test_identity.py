@@ -101,7 +101,7 @@ async def test_agents_shell_cannot_speak_to_its_host_server(tmp_path: Path) -> N
                 description: forge
           - say: "${bash}"
     """
-    async with stage(tmp_path, scenario) as on:
+    async with stage(tmp_path, scenario, mesh_worktree="never") as on:
         shutil.copy(Path(forgery.__file__), on.project)
         fleet = await on.spawn({"role": "victim", "prompt": "Be quiet."}, {"role": "attacker", "prompt": "Attack."})
         await on.rehearsal.held("victim")

@@ -40,7 +40,7 @@ async def test_shell_of_an_agent_can_be_nobody_else_at_the_hub(tmp_path: Path) -
         steps: [{say: ready}]
         then: {say: noted}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with stage(tmp_path, scenario, mesh_worktree="never") as on:
         shutil.copy(Path(impostor.__file__), on.project)
         foreign = await on.spawn(role("stranger"))
         (stranger,) = await on.wait(foreign)
@@ -87,7 +87,7 @@ async def test_words_of_a_message_are_quoted_and_stand_in_no_system_prompt(tmp_p
         steps: [{say: ready}]
         then: {say: noted}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with stage(tmp_path, scenario, mesh_worktree="never") as on:
         fleet = await on.spawn({**role("planner"), "agent": "plan"})
         (result,) = await on.wait(fleet)
         await on.call("message.send", to_agent_id=result["agent_id"], type="alert", payload=BODY)

@@ -47,7 +47,7 @@ class Place:
     """A directory that agents are asked to work in, as it was found.
 
     `directory` is absolute and exists; `project` is the git top level above it, else the directory itself. `git`: it
-    is one. Worktrees are made below the folder `worktrees`.
+    is one. Worktrees are made below the folder `worktrees`. `uncommitted`: personas that the last commit does not have.
     """
 
     directory: str
@@ -55,6 +55,7 @@ class Place:
     git: bool
     worktrees: str
     personas: tuple[Persona, ...]
+    uncommitted: frozenset[str] = frozenset()
     terms: Terms = Terms()
 
 

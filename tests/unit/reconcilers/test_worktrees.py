@@ -404,3 +404,25 @@ async def test_agents_that_share_a_checkout_say_nothing_of_branches_and_those_ap
         (first,) = rows(stage.path, "turns")
         assert own["branch"] in first["preamble"]
         assert "share this checkout" not in first["preamble"]
+
+
+async def test_agent_whose_persona_is_not_committed_works_where_that_is_and_the_answer_says_why(tmp_path):
+    project = tmp_path / "project"
+    repository(project)
+    poet = Persona(name="poet", description="", mode="primary", source=str(project / ".opencode" / "agent" / "poet.md"))
+    (project / ".opencode" / "agent").mkdir(parents=True)
+    Path(poet.source).write_text("---\ndescription: Writes verse\n---\n")
+    cast = Cast()
+    host = ScriptedHost(cast.play, personas=(BUILD, poet))
+    async with host, hub(tmp_path, host, Clock()) as stage, at_work(stage):
+        wish = {"role": "worker", "prompt": "look", "agent": "poet"}
+        fleet = await stage.call("fleet.spawn", agents=[wish], project=str(project))
+        await stage.settled(fleet["fleet_id"])
+        assert cast.directories == [project]
+        assert "not committed" in fleet["notes"][0]
+        with refused("bad_value"):
+            await stage.call("fleet.spawn", agents=[wish | {"worktree": True}], project=str(project))
+        commit(project, "poet")
+        fleet = await stage.call("fleet.spawn", agents=[wish], project=str(project))
+        await stage.settled(fleet["fleet_id"])
+        assert cast.directories[-1] != project

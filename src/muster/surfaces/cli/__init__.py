@@ -38,6 +38,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "inspect": lambda: import_module("muster.surfaces.cli.inspection"),
     "logs": lambda: import_module("muster.surfaces.cli.transcript"),
     "events": lambda: import_module("muster.surfaces.cli.journal"),
+    "snapshots": lambda: import_module("muster.surfaces.cli.snapshots"),
     "verify": lambda: import_module("muster.surfaces.cli.ledger"),
     "rehearse": lambda: import_module("muster.surfaces.cli.rehearse"),
     "call": lambda: import_module("muster.surfaces.cli.verbs"),

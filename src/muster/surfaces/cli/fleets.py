@@ -39,6 +39,7 @@ def fleet() -> None:
 @click.option("--max-tokens", type=int, metavar="N", help="Tokens that all of them may use; 0 = no limit.")
 @click.option("--max-seconds", type=int, metavar="N", help="How long they may work; 0 = no limit.")
 @click.option("--project", type=click.Path(), metavar="DIR", help="Where the agents work; else here.")
+@click.option("--worktree/--shared", "worktree", default=None, help="Each in an own worktree, or all in one checkout.")
 @click.option(
     "--file", "file", metavar="FILE", help='JSON: {"agents": […]} or a list of agents; - reads it from stdin.'
 )
@@ -52,17 +53,19 @@ def spawn(
     project: str | None,
     file: str | None,
     *,
+    worktree: bool | None,
     is_waited_for: bool,
     as_json: bool,
     **ceilings: int | None,
 ) -> int:
     """Start one agent for each ROLE=PROMPT. ROLE=@FILE reads the prompt from a file, ROLE=@- from stdin.
 
-    --agent and --model are those of every agent given as ROLE=PROMPT. With --wait the exit code is that of
+    --agent, --model and --worktree are those of every agent given as ROLE=PROMPT. With --wait the exit code is that of
     `muster fleet wait`.
     """
     wish = _from_file(file) if file is not None else {"agents": []}
-    wish["agents"] = wish["agents"] + [wished(task, persona, model) for task in tasks]
+    own = _given(worktree=worktree)
+    wish["agents"] = wish["agents"] + [wished(task, persona, model) | own for task in tasks]
     if not wish["agents"]:
         raise InvalidInput(why="No agent was asked for: give ROLE=PROMPT, or --file.")
     wish |= _given(name=name, project=None if project is None else str(Path(project).absolute()))

@@ -103,6 +103,10 @@ def words_of(event: Json) -> str | None:
             return f"cannot be reached: {visible(body['reason'])}"
         case "agent.attached":
             return "joins"
+        case "worktree.failed":
+            return f"has no worktree: {visible(body['error'])}"
+        case "worktree.unsnapshotted":
+            return f"is not kept: {visible(body['error'])}"
         case "agent.paused":
             return f"is paused: {visible(body['reason'])}"
         case "agent.resumed":

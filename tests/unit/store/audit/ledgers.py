@@ -20,6 +20,7 @@ from muster.model.ask import OnAsk
 from muster.model.audit import Audit, Head
 from muster.store.audit import audit
 from muster.store.database import look_into
+from repositories import repository
 from unit.stage import Clock, Stage, agent_actor, at_work, hub
 
 
@@ -41,6 +42,7 @@ async def _live(folder: Path) -> None:
             await _work(stage)
             fleet = await _talk(stage)
             await _decide(stage)
+            await _isolate(stage)
         await _leave_waiting(stage, fleet)
 
 
@@ -115,6 +117,16 @@ async def _decide(stage: Stage) -> None:
     open_ = await stage.call("decision.open", one, subject="go on?", quorum=1, voters=[one.agent, two.agent])
     await vote(one, open_["message_id"], False)
     await stage.settled(fleet["fleet_id"])
+
+
+async def _isolate(stage: Stage) -> None:
+    """An agent in a worktree of its own, of which a snapshot is brought back."""
+    folder = stage.path.parent / "repository"
+    repository(folder)
+    agents = [{"role": "worker", "prompt": "one"}]
+    fleet = await stage.call("fleet.spawn", agents=agents, project=str(folder))
+    await stage.settled(fleet["fleet_id"])
+    await stage.call("worktree.restore", agent_id=fleet["agent_ids"][0], branch="back")
 
 
 async def _leave_waiting(stage: Stage, fleet: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from muster.errors import DatabaseDamaged
 from muster.store.audit import CHECKS, MOST, MOST_OF_A_CHECK
 from muster.store.audit.check import Sought
 from muster.store.schema import runs
-from unit.store.audit import clashes, decisions, messages
+from unit.store.audit import clashes, decisions, messages, worktrees
 from unit.store.audit.ledgers import asked, contents, copied, look, tamper
 
 RUN = "(SELECT id FROM runs WHERE outcome = 'done' LIMIT 1)"
@@ -94,14 +94,14 @@ FLEETS: list[tuple[str, str, str]] = [
 ]
 
 
-TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *clashes.TAMPERINGS]
+TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *clashes.TAMPERINGS, *worktrees.TAMPERINGS]
 
 
 def test_store_that_was_let_alone_has_no_finding_and_is_what_it_was(ledger):
     before = contents(ledger.parent)
     found = look(ledger)
     assert (found.ok, found.errors, found.warnings, found.findings, found.more) == (True, 0, 0, [], 0)
-    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (6, 15, found.head.cursor)
+    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (7, 16, found.head.cursor)
     assert contents(ledger.parent) == before
 
 

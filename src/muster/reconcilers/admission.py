@@ -17,6 +17,7 @@ MAKES_ROOM = frozenset({"run.queued", "run.ended", "server.stopped", "worktree.r
 
 class AdmissionReconciler(Reconciler):
     workers = 1
+    follows = MAKES_ROOM
 
     def __init__(
         self, engine: Engine, *, ceilings: Ceilings, sharding: Sharding, host: str, clock: Callable[[], datetime]
@@ -32,7 +33,7 @@ class AdmissionReconciler(Reconciler):
         return [THE_QUEUE] if waiting else []
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [THE_QUEUE] if entry.name in MAKES_ROOM else []
+        return [THE_QUEUE]
 
     async def reconcile(self, key: str) -> float | None:
         answer = await self.engine.execute(

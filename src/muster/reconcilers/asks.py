@@ -32,6 +32,8 @@ LOOK_SECONDS = 5.0  # how often a host server is asked when no hint comes
 class AsksReconciler(Reconciler):
     """Its keys are host servers: one look at each directory finds what all of its sessions ask."""
 
+    follows = ("ask.answered",)
+
     def __init__(
         self,
         engine: Engine,
@@ -51,8 +53,6 @@ class AsksReconciler(Reconciler):
         return await self.engine.query(ask_views.servers, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        if entry.name != "ask.answered":
-            return []
         return [await self.engine.query(ask_views.server_of, SYSTEM, ask=entry.body["ask"])]
 
     async def reconcile(self, key: str) -> float | None:

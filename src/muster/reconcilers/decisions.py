@@ -19,6 +19,8 @@ LOOK_SECONDS = 5.0  # how often the clock is read: a machine that slept wakes wi
 class DecisionsReconciler(Reconciler):
     """Its keys are decisions that are open and have a deadline."""
 
+    follows = ("decision.opened",)
+
     def __init__(self, engine: Engine, *, clock: Callable[[], datetime]) -> None:
         super().__init__(engine)
         self._clock = clock
@@ -27,7 +29,7 @@ class DecisionsReconciler(Reconciler):
         return await self.engine.query(decision_views.timed, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return await self.keys() if entry.name == "decision.opened" else []
+        return await self.keys()
 
     async def reconcile(self, key: str) -> float | None:
         decision = MessageId(key)

@@ -27,6 +27,7 @@ from muster.views.deliveries import Round
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0  # how often a conversation is read when no hint comes
+SENT = "message.sent"
 MOVING = frozenset(
     [
         *("turn.sent", "turn.ended", "run.started", "run.ended"),
@@ -43,6 +44,8 @@ What was read of them moves nothing further.
 class DeliveriesReconciler(Reconciler):
     """Its keys are agents."""
 
+    follows = MOVING | {SENT}
+
     def __init__(self, engine: Engine, connections: Connections, *, wakefulness: Wakefulness) -> None:
         super().__init__(engine)
         self._connections = connections
@@ -53,12 +56,12 @@ class DeliveriesReconciler(Reconciler):
 
     async def moved(self, entries: Collection[Entry]) -> Iterable[str]:
         """Most messages are sent to agents that cannot have them now: one look tells those that can."""
-        sent = {to for entry in entries if entry.name == "message.sent" for to in entry.body["recipients"]}
+        sent = {to for entry in entries if entry.name == SENT for to in entry.body["recipients"]}
         able = await self.engine.query(delivery_views.able, SYSTEM, agents=list(sent)) if sent else []
         return {*able, *await super().moved(entries)}
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [entry.agent] if entry.name in MOVING and entry.agent is not None else []
+        return [entry.agent] if entry.name != SENT and entry.agent is not None else []
 
     async def reconcile(self, key: str) -> float | None:
         agent = AgentId(key)

@@ -36,6 +36,8 @@ SWOLLEN_BEYOND = 1.5  # times what it may hold: then nobody waits until its runs
 class HostsReconciler(Reconciler):
     """Also has each ready server listened to. `memory_mib`: what one may hold; 0 = no limit."""
 
+    follows = ("server.wanted", "server.ready", "server.stopped")
+
     def __init__(
         self,
         engine: Engine,
@@ -74,7 +76,7 @@ class HostsReconciler(Reconciler):
         return [*([LEFTOVERS] if first else []), *(server.id for server in slots)]
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [entry.body["server"]] if entry.name in ("server.wanted", "server.ready", "server.stopped") else []
+        return [entry.body["server"]]
 
     async def reconcile(self, key: str) -> float | None:
         if key == LEFTOVERS:

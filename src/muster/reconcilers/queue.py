@@ -7,7 +7,7 @@ own wish to look again (`reconcile`'s answer). Only the rows count; a key is no 
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -72,6 +72,8 @@ class Reconciler(ABC):
     """Makes one kind of row true."""
 
     workers = 8
+    follows: Container[str] | None = None
+    """The names of the facts that may move its keys, where they are few; None for any."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -112,12 +114,16 @@ class Reconciler(ABC):
         while True:
             try:
                 async for page in self.engine.pages(head):
-                    for key in await self.moved(_one_of_each(page)):
+                    for key in await self.moved(_one_of_each(self._followed(page))):
                         self.queue.add(key)
                     head = page[-1].cursor
             except Exception as error:
                 self._log("reconciler.follow_failed", error)
                 await anyio.sleep(FIRST_BACKOFF)
+
+    def _followed(self, page: Iterable[Entry]) -> Iterable[Entry]:
+        names = self.follows
+        return page if names is None else [entry for entry in page if entry.name in names]
 
     async def _resync(self) -> None:
         """Rows change with the journal: where nothing was wanted, nothing is until it moves. To be sure, it asks."""

@@ -23,7 +23,7 @@ from muster.store.schema import events
 
 PAGE = 500
 KEPT = 2000  # entries that stay at hand
-PAUSE_SECONDS = 0.005  # between two wake-ups
+PAUSE_SECONDS = 0.01  # between two wake-ups
 Listener = Callable[[Sequence[Fact]], None]
 COLUMNS = [column.name for column in events.columns if column.name != "hash"]
 _written = json.JSONEncoder(ensure_ascii=False).encode

@@ -5,6 +5,7 @@ route, then the body. `GET /healthz` alone needs no token. CORS headers are neve
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from starlette.datastructures import Headers
@@ -97,11 +98,16 @@ class Bearers:
 
 def _require_loopback(headers: Headers) -> None:
     host = headers.get("host", "")
-    if _split(f"//{host}").hostname not in LOOPBACK:
+    if not _is_loopback(host):
         raise Denied(why="The Host header does not name this machine.", hint="Call the hub by the URL in hub.json.")
     origin = headers.get("origin")
     if origin is not None and _split(origin).netloc != host:
         raise Denied(why="A page of another origin may not call the hub.", hint="Open the hub's own URL.")
+
+
+@lru_cache
+def _is_loopback(host: str) -> bool:
+    return _split(f"//{host}").hostname in LOOPBACK
 
 
 def _split(url: str) -> SplitResult:

@@ -60,8 +60,9 @@ def able(tx: Reading, actor: Actor, agents: list[AgentId]) -> list[AgentId]:
 
 
 def _able(tx: Reading, agents: Sequence[AgentId]) -> list[AgentId]:
-    rows = [tx.get(Agent, agent) for agent in agents]
-    found = [(row, tx.get(Run, row.run)) for row in rows]
+    rows = tx.select(Agent, id=list(agents))
+    runs = {run.id: run for run in tx.select(Run, id=[row.run for row in rows])}
+    found = [(row, runs[row.run]) for row in rows]
     return [row.id for row, run in found if why_gone(row, run) is not None or _is_due(tx, row, run)]
 
 

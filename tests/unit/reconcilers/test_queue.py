@@ -266,6 +266,17 @@ async def test_facts_alike_that_come_together_are_looked_into_once(stage):
     assert asked.count("fleet.limited") == 1
 
 
+async def test_fact_of_a_name_that_is_not_followed_is_not_looked_into(stage):
+    class Choosy(Scripted):
+        follows = ("run.queued",)
+
+    choosy = Choosy(stage.engine)
+    async with running(choosy):
+        await stage.spawn("a")
+        await choosy.looks.count("run.queued")
+    assert choosy.looks.looked == ["run.queued"]
+
+
 class Stumbling(Scripted):
     """Cannot find out, the first time, what to look at."""
 

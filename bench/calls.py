@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +22,7 @@ agents:
     steps:
       - {say: done, hold: gate}
 """
+CLIENTS = 50
 SECONDS = 3.0
 FRAMES = 3  # pages that a small command's commit writes to the log, each with a head of 24 bytes
 TIMES = 300
@@ -52,23 +54,24 @@ def _rows(on: Stage, fleet: str) -> Iterator[str]:
     hub = Hub.told(json.loads((on.home / "hub.json").read_text()))
     numbers = count(1000)
     commit = _fsync_ms(on.home)
-    one = press(hub, lambda _: hub.verb("fleet.set_timeout", fleet_id=fleet, timeout_ms=next(numbers)), **_alone())
+
+    def limit(_: int) -> bytes:
+        return hub.verb("fleet.set_timeout", fleet_id=fleet, timeout_ms=next(numbers))
+
+    one = press(hub, limit, clients=1, seconds=SECONDS)
     beyond = f"{one.median - commit:.2f} ms beyond it"
     yield f"| the disk's own fdatasync of such a commit, p50 | {commit:.2f} ms | | |"
     yield f"| one command over HTTP, p50 | {one.median:.2f} ms: {beyond} | ≤ 1 ms beyond it | |"
-    many = press(hub, lambda _: hub.verb("fleet.set_timeout", fleet_id=fleet, timeout_ms=next(numbers)), **_crowd())
-    yield f"| commands, 50 clients, `synchronous=FULL` | {many.per_second:,.0f} a second | ≥ 3,000 | |"
+    many = press(hub, limit, clients=CLIENTS, seconds=SECONDS)
+    yield f"| commands, {CLIENTS} clients, `synchronous=FULL` | {many.per_second:,.0f} a second | ≥ 3,000 | |"
     for revision in ("2025-11-25", "2026-07-28"):
-        tools = press(hub, lambda _, revision=revision: hub.tool("whoami", revision), **_crowd())  # type: ignore[misc]
-        yield f"| tool calls over `/mcp`, {revision}, 50 clients | {tools.per_second:,.0f} a second | ≥ 1,000 | |"
+        tools = press(hub, partial(_whoami, hub, revision), clients=CLIENTS, seconds=SECONDS)
+        paced = f"{tools.per_second:,.0f} a second"
+        yield f"| tool calls over `/mcp`, {revision}, {CLIENTS} clients | {paced} | ≥ 1,000 | |"
 
 
-def _alone() -> dict[str, float]:
-    return {"clients": 1, "seconds": SECONDS}
-
-
-def _crowd() -> dict[str, float]:
-    return {"clients": 50, "seconds": SECONDS}
+def _whoami(hub: Hub, revision: str, _: int) -> bytes:
+    return hub.tool("whoami", revision)
 
 
 def _spawned(on: Stage, caller: Caller, size: int) -> float:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from muster.git import snapshots, worktrees
@@ -65,9 +66,9 @@ def _creations(project: Path) -> tuple[list[float], list[float]]:
     base = worktrees.base_of(open_project(project), dirty=False)
     for number in range(CREATIONS):
         folder = project.parent / "plain"
-        plain.append(_took(lambda at=folder, n=number: _git(project, "worktree", "add", "-q", "-b", f"p{n}", str(at))))
+        plain.append(_took(partial(_git, project, "worktree", "add", "-q", "-b", f"p{number}", str(folder))))
         wish = WorktreeWish(project=project, folder=_place(project, number), branch=f"muster/bench/{number}", base=base)
-        ours.append(_took(lambda wish=wish: worktrees.create(wish)))
+        ours.append(_took(partial(worktrees.create, wish)))
         _git(project, "worktree", "remove", "--force", str(folder))
         worktrees.remove(worktrees.checkout_of(open_project(project), wish.folder))
     return plain, ours

@@ -48,26 +48,28 @@ class InboxDoor:
         await EventSourceResponse(self._told(actor, agent, first, sent), ping=PING_SECONDS)(scope, receive, send)
 
     async def _told(
-        self, actor: Actor, agent: str, page: Json, sent: AsyncIterator[None]
+        self, actor: Actor, agent: str, page: Json, sent: AsyncIterator[bool]
     ) -> AsyncIterator[ServerSentEvent]:
         with suppress(Unavailable):  # the hub is going: the stream ends, and its reader comes back
             while True:
                 for each in page["messages"]:
                     data = json.dumps(each["message"])  # ASCII: there are readers to whom U+2028 ends a line
                     yield ServerSentEvent(data=data, event="message", id=str(each["cursor"]))
-                if not page["more"]:
-                    await anext(sent)
+                if not page["more"] and not await anext(sent, None):
+                    return
                 page = await self._look(actor, agent, page["cursor"], page["begun"])
 
     async def _look(self, actor: Actor, agent: str, since: int | None, begun: int | None) -> Json:
         verb = self.engine.catalog["inbox.follow"]
         return verb.render(await self.engine.query(verb, actor, agent_id=agent, since=since, begun=begun))
 
-    async def _sent(self, agent: str, after: int) -> AsyncIterator[None]:
-        """Whenever something was sent to an agent."""
+    async def _sent(self, agent: str, after: int) -> AsyncIterator[bool]:
+        """True whenever something was sent to an agent, for as long as anything can be."""
         async for entries in self.engine.pages(after):
             if any(_concerns(entry, agent) for entry in entries):
-                yield
+                yield True
+            if any(entry.name == "agent.cancelled" and entry.agent == agent for entry in entries):
+                return
 
 
 def _concerns(entry: Entry, agent: str) -> bool:

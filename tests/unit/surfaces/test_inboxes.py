@@ -149,6 +149,16 @@ async def test_cursor_that_is_none_and_a_filter_that_it_does_not_have_are_refuse
     assert code(await operator.get(path(agent), params={"after": "1"})) == (400, "unknown_field")
 
 
+async def test_stream_ends_with_its_agent_behind_what_it_got(operator, stage):
+    agent, other = (await stage.spawn("a", "b"))["agent_ids"]
+    async with stream(operator, agent) as messages:
+        await say(stage, agent, "one", from_agent_id=other)
+        await stage.call("agent.cancel", agent_id=other)
+        await say(stage, agent, "two")
+        await stage.call("agent.cancel", agent_id=agent)
+        assert said([told async for told in messages]) == ["one", "two"]
+
+
 async def test_stream_ends_when_the_hub_ends(operator, stage):
     (agent,) = (await stage.spawn("a"))["agent_ids"]
     await say(stage, agent, "one")

@@ -37,8 +37,7 @@ def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> 
     """The agent in whose name something is said; None: the operator speaks for itself. Whoever was cancelled `does`
     so no more.
     """
-    actor.require_agent(named)
-    id = named or actor.agent
+    id = actor.standing_for(named)
     if id is None:
         return None
     agent = tx.get(Agent, id)

@@ -30,13 +30,12 @@ def write(
     """Note something on a message that you sent or got (seen, r-ack, retracted, any word). It consumes nothing;
     repeated, the first stands.
     """
-    actor.require_agent(agent_id)
+    agent = actor.standing_for(agent_id)
     if is_reserved(action):
         raise BadValue(
             field="action", expected="a word of your own (ack_message acknowledges, cast_vote votes)", got=action
         )
     message = message_for(tx, actor, message_id)
-    agent = agent_id or actor.agent
     if agent is not None and agent != message.sender and agent not in message.recipients:
         raise Denied(why=f"{agent} neither sent nor got message {message.id}.", hint="Note only on your own messages.")
     return write_receipt(tx, message, agent, action, note, by=actor).row()

@@ -56,10 +56,14 @@ class Actor:
         if agent is not None and self.kind is ActorKind.AGENT and agent != self.agent:
             raise Denied(why=f"You are {self.agent}, not {agent}.", hint="Leave agent_id out; you act as yourself.")
 
+    def standing_for(self, agent: AgentId | None) -> AgentId | None:
+        """The agent that it is or, for the operator, names; None where it named none. Raises Denied."""
+        self.require_agent(agent)
+        return self.agent if agent is None else agent
+
     def acting_as(self, agent: AgentId | None, verb: str) -> AgentId:
         """Which agent acts: itself, or the one that the operator names. Raises Denied, MissingField."""
-        self.require_agent(agent)
-        own = agent or self.agent
+        own = self.standing_for(agent)
         if own is None:
             raise MissingField(verb=verb, field="agent_id")
         return own

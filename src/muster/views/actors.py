@@ -37,8 +37,7 @@ class Identity:
 @view(by=Member)
 def whoami(tx: Reading, actor: Actor, agent_id: AgentId | None = None) -> Identity:
     """Who you are, and who works beside you. The operator may ask for an agent."""
-    actor.require_agent(agent_id)
-    own = agent_id or actor.agent
+    own = actor.standing_for(agent_id)
     if own is None:
         return Identity(kind=actor.kind, agent_id=None, name=None, role=None, fleet_id=None, peers=[])
     agent = tx.get(Agent, own)

@@ -334,6 +334,12 @@ async def test_message_to_a_lead_is_refused_where_there_is_none(post):
     await post.refused("conflict", post.agents[0], "send_message", to_agent_id="lead", **HELLO)
 
 
+async def test_empty_id_of_a_sender_is_nobodys_rather_than_none(post):
+    await post.refused("not_found", None, "send_message", to_agent_id=post.agents[0], from_agent_id="", **HELLO)
+    await post.refused("not_found", None, "get_inbox", agent_id="")
+    assert await post.inbox(post.agents[0]) == []
+
+
 # E24
 async def test_reading_ones_own_inbox_leaves_those_of_others_unread(post):
     one, two, three, _ = post.agents

@@ -1,5 +1,6 @@
 """Foreign text made safe to show: in a terminal, a log, a title, or one line of a prompt."""
 
+import json
 import unicodedata
 
 HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # controls, bidi and other format marks, private use, line separators
@@ -15,6 +16,14 @@ def visible(text: str, limit: int | None = 200, *, keep: str = "") -> str:
     if not shown.isprintable():  # nearly every text is; none of its letters is hidden then
         shown = "".join(_escaped(letter) if _is_hidden(letter, keep) else letter for letter in shown)
     return shown if limit is None or len(text) <= limit else f"{shown}…"
+
+
+def as_json(value: object, separators: tuple[str, str] | None = None) -> str:
+    """JSON in which nothing hides: what `visible` shows as an escape is one of JSON's there, which means the same."""
+    text = json.dumps(value, ensure_ascii=False, separators=separators)
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(letter)[1:-1] if _is_hidden(letter, WHOLE) else letter for letter in text)
 
 
 def in_quotes(text: str, limit: int = 200) -> str:

@@ -1,12 +1,13 @@
 """What is shown moves no cursor, starts no escape sequence and reverses no writing; all else is shown as it is."""
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.visible import HIDDEN, WHOLE, visible
+from muster.visible import HIDDEN, WHOLE, as_json, visible
 
 
 @given(st.text())
@@ -24,6 +25,13 @@ def test_nothing_hidden_is_left_and_nothing_else_is_changed(text):
 )
 def test_letters_that_act_are_shown_as_escapes(text, shown):
     assert visible(text) == shown
+
+
+@given(st.recursive(st.text(), st.lists) | st.dictionaries(st.text(), st.text()))
+def test_json_means_the_same_and_hides_nothing(value):
+    told = as_json(value)
+    assert json.loads(told) == value
+    assert not {unicodedata.category(letter) for letter in told if letter not in WHOLE} & HIDDEN
 
 
 def test_long_text_is_cut_and_says_so():

@@ -1,6 +1,5 @@
 """An inbox is read: by its agent, who thereby has what it got; or by the operator, whose look changes nothing."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,6 +15,7 @@ from muster.store import inboxes
 from muster.store.inboxes import InboxRow, inbox_row
 from muster.store.records import Transaction
 from muster.verbs import Cursor, Member, Settles, command
+from muster.visible import as_json
 
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait for one")]
@@ -86,7 +86,7 @@ def _choose(
 
 
 def _told_bytes(message: Message) -> int:
-    told = json.dumps([message.payload, message.correlation_id], ensure_ascii=False)
+    told = as_json([message.payload, message.correlation_id])
     return len(told.encode()) + ROW_BYTES
 
 

@@ -23,6 +23,7 @@ from muster.surfaces.leads import LeadDoor
 from muster.surfaces.message import Message, read_message
 from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits import Toolkit
+from muster.visible import as_json
 
 PATIENCE_SECONDS = 45.0  # a call waits no longer for messages: its model would rather be told that there is none
 SUB_AGENT = "sub-agent"
@@ -72,7 +73,7 @@ class BridgeDoor:
             answer = await heard(request, asking) if tool.verb.awaits else await asking
         except MusterError as error:
             return JSONResponse({"output": json.dumps(error.to_json()), "title": message.tool, "error": True})
-        output = json.dumps(answer, ensure_ascii=False)
+        output = as_json(answer)
         return JSONResponse({"output": output, "title": message.tool, "error": False, "tells": _tells(message, answer)})
 
     async def env(self, request: Request) -> Response:

@@ -28,6 +28,7 @@ from muster.model.actor import Actor, ActorKind
 from muster.surfaces.http import BODY_BYTES, answered, body, caller
 from muster.surfaces.mcp_calls import may_be_plain, read_plain, replayed
 from muster.surfaces.toolkits import Toolkit, find
+from muster.visible import as_json
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class McpDoor:
     async def _result(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         assert context.request is not None
         answer, is_error = await self._answer(context.request, params.name, params.arguments or {})
-        text = json.dumps(answer, ensure_ascii=False)
+        text = as_json(answer)
         told = types.TextContent(text=text)
         return types.CallToolResult(content=[told], structured_content=answer, is_error=is_error)
 

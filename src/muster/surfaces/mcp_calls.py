@@ -17,6 +17,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from muster.visible import as_json
+
 HANDSHAKEN = ("2025-06-18", "2025-11-25")  # before them, no result had structured content
 NEWEST = "2026-07-28"
 ACCEPTED = ("application/json", "text/event-stream")
@@ -35,12 +37,12 @@ class Call:
 
     def answered(self, answer: dict[str, Any], stamp: Mapping[str, Any], *, is_error: bool) -> bytes:
         """`stamp` is what each result of the newest protocol says of its server."""
-        text = json.dumps(answer, ensure_ascii=False)
+        text = as_json(answer)
         result = {"content": [{"type": "text", "text": text}], "structuredContent": answer, "isError": is_error}
         if self.is_newest:
             result |= {"resultType": "complete", "_meta": stamp}
         told = {"jsonrpc": "2.0", "id": self.request_id, "result": result}
-        return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+        return as_json(told, separators=(",", ":")).encode()
 
 
 def may_be_plain(request: Request) -> bool:

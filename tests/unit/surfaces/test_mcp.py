@@ -139,6 +139,7 @@ async def test_answer_is_the_same_as_structure_and_as_text(client, stage):
     spawned = await stage.spawn("a «quoted» \u2028 prompt")
     result = await client.call_tool("fleet_status", {"fleet_id": spawned["fleet_id"], "full": True})
     assert json.loads(result.content[0].text) == result.structured_content
+    assert "«quoted» \\u2028" in result.content[0].text  # nothing that breaks or turns a line stands there as itself
     assert result.structured_content["agents"][0]["prompt"] == "a «quoted» \u2028 prompt"
     assert not result.is_error
 

@@ -251,6 +251,8 @@ _ENDED = {
     Outcome.INTERRUPTED: AgentStatus.FAILED,  # interrupted and not taken up again: given up
 }
 
+GOODBYES = ("agent.cancelled", "agent.stopped", "agent.undone")
+"""The facts with any of which an agent is wanted no more."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 

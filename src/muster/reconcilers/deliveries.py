@@ -13,6 +13,7 @@ from muster.engine import Engine
 from muster.errors import HostFailed, SessionLost
 from muster.hosts.contract import ArrivalsWish
 from muster.model.actor import SYSTEM
+from muster.model.agent import GOODBYES
 from muster.model.delivery import Arrival
 from muster.model.event import Entry
 from muster.model.ids import AgentId
@@ -31,8 +32,8 @@ SENT = "message.sent"
 MOVING = frozenset(
     [
         *("turn.sent", "turn.ended", "run.started", "run.ended"),
-        *("agent.cancelled", "agent.stopped", "agent.undone", "agent.resumed"),
-        *("delivery.returned", "delivery.released"),
+        *GOODBYES,
+        *("agent.resumed", "delivery.returned", "delivery.released"),
     ]
 )
 """What may have moved an agent's deliveries, beside a message to it and a step of its own.

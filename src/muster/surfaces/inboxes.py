@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from muster.engine import Engine
 from muster.errors import Unavailable, UnknownField
 from muster.model.actor import Actor
+from muster.model.agent import GOODBYES
 from muster.model.event import Entry
 from muster.surfaces.http import PING_SECONDS, caller, read_cursor
 from muster.verbs import Json
@@ -68,7 +69,7 @@ class InboxDoor:
         async for entries in self.engine.pages(after):
             if any(_concerns(entry, agent) for entry in entries):
                 yield True
-            if any(entry.name == "agent.cancelled" and entry.agent == agent for entry in entries):
+            if any(entry.name in GOODBYES and entry.agent == agent for entry in entries):
                 return
 
 

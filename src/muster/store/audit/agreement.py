@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import CTE, Table, and_, case, false, func, literal, not_, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from muster.model.agent import Wanted
+from muster.model.agent import GOODBYES, Wanted
 from muster.model.ask import AskState
 from muster.model.turn import Ending
 from muster.store.audit.check import Drawn, Wrong, error
@@ -88,8 +88,6 @@ TALES = (
 )
 
 
-GOODBYES = ("agent.cancelled", "agent.stopped", "agent.undone")
-"""With any of these an agent is wanted no more."""
 ONCE = {tale.event: tale.by for tale in TALES} | {
     **dict.fromkeys(GOODBYES, "agent"),
     "run.admitted": "run",

@@ -20,6 +20,7 @@ from muster.hosts.scripted import Reply, ScriptedHost
 from muster.model.ask import HostAsk, Option, Question
 from muster.model.ids import ServerId
 from muster.rehearsal import Kind, Rehearsal, opencode_config, parse_scenario
+from muster.rehearsal.home import throwaway_home
 
 REPOSITORY = Path(__file__).parents[3]
 OPENCODE = shutil.which("opencode", path=f"{REPOSITORY}/node_modules/.bin:{os.environ['PATH']}")
@@ -161,12 +162,12 @@ def user_environment(home: Path, **extra: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def opencode_stage(home: Path, scenario: str = SCENARIO, **extra: str) -> AsyncIterator[OpenCodeStage]:
+    """In a home that looks used: into a new one OpenCode would first install packages, for longer than a test takes."""
     if OPENCODE is None:
         pytest.skip("SKIPPED FOR WANT OF opencode: npm install runs this test")
-    home.mkdir(parents=True, exist_ok=True)
     async with Rehearsal.serve(parse_scenario(scenario)) as rehearsal:
         config = json.dumps(opencode_config(rehearsal.url))
-        env = user_environment(home, OPENCODE_CONFIG_CONTENT=config, **extra)
+        env = {"PATH": os.environ["PATH"], **throwaway_home(home), "OPENCODE_CONFIG_CONTENT": config, **extra}
         yield OpenCodeStage(host=OpenCodeHost(state=home, program=OPENCODE, env=env), rehearsal=rehearsal)
 
 

@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup check test unit contract conformance e2e chaos demo bench lock wheel clean ripgrep
+.PHONY: help setup check test unit together contract conformance e2e chaos demo bench lock wheel clean ripgrep
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,7 +75,7 @@ check: .venv/.installed ## format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/architecture
 
-test: ripgrep setup check unit contract e2e ripgrep ## everything that must pass before a change lands
+test: ripgrep setup check unit together ripgrep ## everything that must pass before a change lands
 
 # $(1) is a tier. One without tests says so; pytest would call that a failure.
 tier = @if find tests/$(1) -name 'test_*.py' 2>/dev/null | grep -q .; then set -x; \
@@ -86,9 +86,13 @@ unit: .venv/.installed ## pure code and SQLite, seconds
 
 # Real programs on a small, busy machine: what failed beside others is run once more, alone, and said. What is broken
 # fails twice.
-real = @$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/$(1) || { \
+real = @$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup $(addprefix tests/,$(1)) || { \
 	echo "*** FAILED ABOVE, RUN ONCE MORE, ALONE: if it passes now, it depends on the machine's load ***"; \
-	$(BIN)/pytest -q --last-failed --last-failed-no-failures none tests/$(1); }
+	$(BIN)/pytest -q --last-failed --last-failed-no-failures none $(addprefix tests/,$(1)); }
+
+# In one go, so that no worker waits for the last test of a tier.
+together: setup
+	$(call real,contract e2e)
 
 contract: setup ## each seam's suite over all its implementations
 	$(call real,contract)

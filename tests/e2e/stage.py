@@ -36,12 +36,13 @@ wants_opencode = pytest.mark.skipif(OPENCODE is None, reason="SKIPPED FOR WANT O
 
 @dataclass(kw_only=True)
 class Stage:
-    """`env` is the environment that every program here gets."""
+    """`env` is the environment that every program here gets. `since`: where the journal of this test begins."""
 
     folder: Path
     project: Path
     env: dict[str, str]
     rehearsal: Rehearsal
+    since: int = 0
     _hub: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -86,6 +87,12 @@ class Stage:
             with anyio.fail_after(10):
                 await anyio.to_thread.run_sync(self._hub.wait)
 
+    async def end(self) -> None:
+        """Whatever was started here is gone afterwards."""
+        with anyio.CancelScope(shield=True):
+            await self.end_hub()
+        _end_all(self.processes())
+
     async def call(self, verb: str, **arguments: Any) -> Any:
         """A verb, called as the operator."""
 
@@ -126,7 +133,7 @@ class Stage:
 
         def follow() -> dict[str, Any]:
             with Hub.find(self.home, environment={}) as hub:
-                for event in hub.events(after=0):
+                for event in hub.events(after=self.since):
                     if event["name"] == name and body.items() <= event["body"].items():
                         return event
             raise AssertionError("the journal ended")
@@ -135,7 +142,7 @@ class Stage:
             return await anyio.to_thread.run_sync(follow, abandon_on_cancel=True)
 
     async def events(self, *names: str, **about: str) -> list[dict[str, Any]]:
-        told = (await self.call("event.list", cursor=0, limit=500, **about))["events"]
+        told = (await self.call("event.list", cursor=self.since, limit=500, **about))["events"]
         return [event for event in told if not names or event["name"] in names]
 
     # ── what the model saw, what the machine runs ────────────────────────────────────────────────
@@ -174,9 +181,7 @@ async def stage(folder: Path, scenario: str, *, serve: bool = True, **settings: 
                 await set_up.start_hub(**settings)
             yield set_up
         finally:
-            with anyio.CancelScope(shield=True):
-                await set_up.end_hub()
-            _end_all(set_up.processes())
+            await set_up.end()
         require_sound(set_up.home / "muster.db")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from e2e.stage import Stage, stage, wants_opencode
+from e2e.standing import Standing
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -54,8 +55,10 @@ async def paused(on: Stage, fleet: str) -> dict[str, str]:
         ({"max_tokens": 450}, 5, "has used its 450 tokens"),
     ],
 )
-async def test_a_loop_stops_at_its_ceiling_within_one_request(tmp_path: Path, budget, steps, words) -> None:
-    async with stage(tmp_path, LOOP) as on:
+async def test_a_loop_stops_at_its_ceiling_within_one_request(
+    tmp_path: Path, standing: Standing, budget, steps, words
+) -> None:
+    async with standing.stage(tmp_path, LOOP) as on:
         fleet = await on.spawn(*looping(), budget=budget)
 
         state = await paused(on, fleet)
@@ -66,8 +69,8 @@ async def test_a_loop_stops_at_its_ceiling_within_one_request(tmp_path: Path, bu
         assert state["budget"]["turns"] == steps
 
 
-async def test_a_loop_stops_when_its_seconds_are_over(tmp_path: Path) -> None:
-    async with stage(tmp_path, LOOP) as on:
+async def test_a_loop_stops_when_its_seconds_are_over(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, LOOP) as on:
         fleet = await on.spawn(*looping(), budget={"max_seconds": 3, "max_turns": 0})
 
         state = await paused(on, fleet)
@@ -90,8 +93,8 @@ async def test_sixteen_agents_under_one_budget_overshoot_by_at_most_one_request_
         assert len(events) == 16
 
 
-async def test_a_resumed_agent_goes_on_in_its_session_and_finishes(tmp_path: Path) -> None:
-    async with stage(tmp_path, ENDING_LOOP) as on:
+async def test_a_resumed_agent_goes_on_in_its_session_and_finishes(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, ENDING_LOOP) as on:
         fleet = await on.spawn({"role": "worker", "prompt": "Work."}, budget={"max_turns": 2})
         await paused(on, fleet)
         kept = await on.call("fleet.resume", fleet_id=fleet)

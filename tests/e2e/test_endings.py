@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from e2e.stage import Stage, stage, wants_opencode
+from e2e.standing import Standing
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -19,14 +20,16 @@ async def outcomes(on: Stage, fleet: str) -> list[str]:
     return [event["body"]["outcome"] for event in await on.events("run.ended", fleet_id=fleet)]
 
 
-async def test_a_failed_run_is_tried_again_in_the_same_session_after_one_and_two_seconds(tmp_path: Path) -> None:
+async def test_a_failed_run_is_tried_again_in_the_same_session_after_one_and_two_seconds(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: all
         steps:
           - {say: "at last", status: 400, body: '{"error": {"message": "not now"}}', times: 2}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("patient"))
 
         (result,) = await on.wait(fleet)
@@ -40,14 +43,16 @@ async def test_a_failed_run_is_tried_again_in_the_same_session_after_one_and_two
         assert len({chat.session for chat in on.chats()}) == 1
 
 
-async def test_an_agent_that_keeps_failing_is_failed_after_the_attempts_it_was_given(tmp_path: Path) -> None:
+async def test_an_agent_that_keeps_failing_is_failed_after_the_attempts_it_was_given(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: all
         steps:
           - {say: "never", status: 400, body: '{"error": {"message": "not now"}}'}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("hopeless", max_attempts=2))
 
         (result,) = await on.wait(fleet)
@@ -57,14 +62,14 @@ async def test_an_agent_that_keeps_failing_is_failed_after_the_attempts_it_was_g
         assert (await on.call("fleet.status", fleet_id=fleet))["agents"][0]["runs"] == 2
 
 
-async def test_a_wrong_key_is_final_at_once(tmp_path: Path) -> None:
+async def test_a_wrong_key_is_final_at_once(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: all
         steps:
           - {say: "never", status: 401, body: '{"error": {"message": "wrong key"}}'}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("locked out"))
 
         (result,) = await on.wait(fleet)
@@ -86,8 +91,8 @@ agents:
 """
 
 
-async def test_a_run_over_its_time_is_ended_whole_and_keeps_what_was_said(tmp_path: Path) -> None:
-    async with stage(tmp_path, HANGS) as on:
+async def test_a_run_over_its_time_is_ended_whole_and_keeps_what_was_said(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, HANGS) as on:
         fleet = await on.spawn(agent("hangs", timeout_ms=10_000), agent("quick"))
 
         hangs, quick = await on.wait(fleet)
@@ -101,8 +106,8 @@ async def test_a_run_over_its_time_is_ended_whole_and_keeps_what_was_said(tmp_pa
         assert await outcomes(on, fleet) == ["done", "timed_out"]  # a timeout is final: no further run
 
 
-async def test_a_timeout_that_is_set_later_reaches_a_run_at_work(tmp_path: Path) -> None:
-    async with stage(tmp_path, HANGS) as on:
+async def test_a_timeout_that_is_set_later_reaches_a_run_at_work(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, HANGS) as on:
         fleet = await on.spawn(agent("hangs"))
         with anyio.fail_after(30):
             while not on.running("sleep"):
@@ -151,14 +156,14 @@ async def test_a_busy_command_is_a_sign_of_life(tmp_path: Path) -> None:
         assert (result["status"], result["output"]) == ("done", "done")
 
 
-async def test_a_provider_that_wants_to_be_left_alone_for_an_hour_is(tmp_path: Path) -> None:
+async def test_a_provider_that_wants_to_be_left_alone_for_an_hour_is(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: all
         steps:
           - {say: "never", status: 429, retry_after: 3600}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("patient"))
         await on.until(fleet, patient="working")
         await on.until(fleet, patient="queued")

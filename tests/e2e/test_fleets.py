@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from e2e.stage import stage, wants_opencode
+from e2e.standing import Standing
 from muster.errors import BadValue, InvalidInput, MusterError, UnknownPersona
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
@@ -30,8 +31,10 @@ def agent(role: str, prompt: str = "Do it.", **more: str) -> dict[str, str]:
     return {"role": role, "prompt": prompt, **more}
 
 
-async def test_four_agents_ask_the_model_at_the_same_time_and_answer_in_order(tmp_path: Path) -> None:
-    async with stage(tmp_path, IN_STEP) as on:
+async def test_four_agents_ask_the_model_at_the_same_time_and_answer_in_order(
+    tmp_path: Path, standing: Standing
+) -> None:
+    async with standing.stage(tmp_path, IN_STEP) as on:
         fleet = await on.spawn(*(agent(role) for role in ("one", "two", "three", "four")))
 
         await on.rehearsal.held("gate", 4, within=40)  # all four wait for the model together
@@ -54,7 +57,7 @@ async def test_agents_with_a_process_each_all_start_from_nothing_at_the_same_tim
         assert [result["output"] for result in await on.wait(fleet)] == ["through"] * 3
 
 
-async def test_one_failing_agent_does_not_hurt_the_others(tmp_path: Path) -> None:
+async def test_one_failing_agent_does_not_hurt_the_others(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: bad
@@ -65,7 +68,7 @@ async def test_one_failing_agent_does_not_hurt_the_others(tmp_path: Path) -> Non
         steps:
           - say: fine
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("good"), agent("bad"), agent("also good"))
 
         good, bad, also_good = await on.wait(fleet)
@@ -76,7 +79,9 @@ async def test_one_failing_agent_does_not_hurt_the_others(tmp_path: Path) -> Non
         assert (await on.call("fleet.status", fleet_id=fleet))["fleet"]["status"] == "failed"
 
 
-async def test_an_agent_that_leaves_a_background_process_ends_and_takes_it_along(tmp_path: Path) -> None:
+async def test_an_agent_that_leaves_a_background_process_ends_and_takes_it_along(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: all
@@ -86,7 +91,7 @@ async def test_an_agent_that_leaves_a_background_process_ends_and_takes_it_along
               arguments: {command: "nohup sleep 300 >/dev/null 2>&1 & echo started", description: "start"}
           - say: left it running
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("starter"))
 
         (result,) = await on.wait(fleet)
@@ -97,7 +102,9 @@ async def test_an_agent_that_leaves_a_background_process_ends_and_takes_it_along
                 await anyio.sleep(0.05)
 
 
-async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_was_said(tmp_path: Path) -> None:
+async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_was_said(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: all
@@ -105,7 +112,7 @@ async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_wa
           - say: "I begin."
             call: {tool: bash, arguments: {command: "sleep 300", description: "wait", timeout: 600000}}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("sleeper"), agent("other sleeper"))
         with anyio.fail_after(30):
             while on.running("sleep") < 2:
@@ -124,8 +131,8 @@ async def test_cancel_ends_a_working_fleet_within_five_seconds_and_keeps_what_wa
         ] * 2
 
 
-async def test_cancelling_one_agent_leaves_the_others_at_work(tmp_path: Path) -> None:
-    async with stage(tmp_path, IN_STEP) as on:
+async def test_cancelling_one_agent_leaves_the_others_at_work(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, IN_STEP) as on:
         fleet = await on.spawn(agent("stays"), agent("goes"))
         await on.rehearsal.held("gate", 2, within=40)
         goes = (await on.call("fleet.status", fleet_id=fleet))["agents"][1]["agent_id"]
@@ -137,8 +144,8 @@ async def test_cancelling_one_agent_leaves_the_others_at_work(tmp_path: Path) ->
         assert [result["status"] for result in await on.wait(fleet)] == ["done", "cancelled"]
 
 
-async def test_an_attached_agent_makes_a_quiet_fleet_run_again(tmp_path: Path) -> None:
-    async with stage(tmp_path, SAY_DONE) as on:
+async def test_an_attached_agent_makes_a_quiet_fleet_run_again(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, SAY_DONE) as on:
         fleet = await on.spawn(agent("first"))
         await on.wait(fleet)
 
@@ -158,8 +165,8 @@ PROMPTS = {
 }
 
 
-async def test_every_prompt_reaches_the_model_word_for_word(tmp_path: Path) -> None:
-    async with stage(tmp_path, SAY_DONE) as on:
+async def test_every_prompt_reaches_the_model_word_for_word(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, SAY_DONE) as on:
         fleet = await on.spawn(*(agent(role, prompt) for role, prompt in PROMPTS.items()))
 
         assert {result["status"] for result in await on.wait(fleet)} == {"done"}
@@ -184,8 +191,8 @@ async def test_no_more_agents_work_at_once_than_the_ceiling_says(tmp_path: Path)
         assert (most, order) == (2, spawned)
 
 
-async def test_a_persona_of_the_project_and_a_model_are_used_as_asked(tmp_path: Path) -> None:
-    async with stage(tmp_path, SAY_DONE) as on:
+async def test_a_persona_of_the_project_and_a_model_are_used_as_asked(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, SAY_DONE) as on:
         folder = on.project / ".opencode" / "agent"
         folder.mkdir(parents=True)
         (folder / "poet.md").write_text("---\ndescription: Writes verse\nmode: primary\n---\nAnswer only in verse.\n")
@@ -198,8 +205,8 @@ async def test_a_persona_of_the_project_and_a_model_are_used_as_asked(tmp_path: 
         assert any(m.role == "system" and "Answer only in verse." in m.text for m in on.chats()[0].messages)
 
 
-async def test_an_unknown_model_fails_its_agent_with_the_hosts_own_words(tmp_path: Path) -> None:
-    async with stage(tmp_path, SAY_DONE) as on:
+async def test_an_unknown_model_fails_its_agent_with_the_hosts_own_words(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, SAY_DONE) as on:
         fleet = await on.spawn(agent("lost", model="rehearsal/no-such-model"), agent("found"))
 
         lost, found = await on.wait(fleet)

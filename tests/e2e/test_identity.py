@@ -9,6 +9,7 @@ import pytest
 
 from e2e import forgery
 from e2e.stage import stage, wants_opencode
+from e2e.standing import Standing
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -17,7 +18,7 @@ def agent(role: str) -> dict[str, str]:
     return {"role": role, "prompt": "Say who you are."}
 
 
-async def test_an_agent_knows_itself_its_peers_and_its_fleet(tmp_path: Path) -> None:
+async def test_an_agent_knows_itself_its_peers_and_its_fleet(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: all
@@ -26,7 +27,7 @@ async def test_an_agent_knows_itself_its_peers_and_its_fleet(tmp_path: Path) -> 
           - call: {tool: fleet_status, arguments: {fleet_id: "${whoami.fleet_id}"}}
           - say: "${whoami.agent_id} ${whoami.name} ${whoami.peers[0].name} ${fleet_status.fleet.fleet_id}"
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("left"), agent("right"))
 
         results = await on.wait(fleet)
@@ -38,7 +39,7 @@ async def test_an_agent_knows_itself_its_peers_and_its_fleet(tmp_path: Path) -> 
         assert "[muster] You are " in preamble
 
 
-async def test_a_member_is_offered_its_own_part_of_the_tools_only(tmp_path: Path) -> None:
+async def test_a_member_is_offered_its_own_part_of_the_tools_only(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: child
@@ -51,7 +52,7 @@ async def test_a_member_is_offered_its_own_part_of_the_tools_only(tmp_path: Path
           - say: counted
     """
     ours = {"whoami", "fleet_status", "collect_results", "spawn_fleet", "wait_fleet", "cancel_fleet", "list_fleets"}
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         await on.wait(await on.spawn(agent("counter")))
 
         (member, *_), (child, *_) = on.chats("all"), on.chats("child")
@@ -59,7 +60,9 @@ async def test_a_member_is_offered_its_own_part_of_the_tools_only(tmp_path: Path
         assert ours.intersection(child.tools) == set()
 
 
-async def test_an_agents_shell_names_the_agent_and_holds_no_secret_of_the_hub(tmp_path: Path) -> None:
+async def test_an_agents_shell_names_the_agent_and_holds_no_secret_of_the_hub(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: all
@@ -68,7 +71,7 @@ async def test_an_agents_shell_names_the_agent_and_holds_no_secret_of_the_hub(tm
           - call: {tool: bash, arguments: {command: "muster whoami --json", description: "ask"}}
           - say: "${bash}"
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn(agent("sheller"))
         (result,) = await on.wait(fleet)
 
@@ -137,7 +140,9 @@ async def test_agent_can_neither_read_nor_answer_what_waits_for_the_operator(tmp
         assert all("is not for agent callers" in text for text in told)
 
 
-async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_of_the_hubs(tmp_path: Path) -> None:
+async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_of_the_hubs(
+    tmp_path: Path, standing: Standing
+) -> None:
     """The known boundary: whoever runs as the user can read what the user's processes were started with."""
     scenario = """
     agents:
@@ -146,7 +151,7 @@ async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_o
           - call: {tool: bash, arguments: {command: "tr '\\\\0' '\\\\n' < /proc/$PPID/environ", description: "look"}}
           - say: "${bash}"
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         (result,) = await on.wait(await on.spawn(agent("reader")))
 
         read = result["output"]
@@ -158,7 +163,9 @@ async def test_environment_of_a_host_server_holds_its_own_password_and_nothing_o
         assert operator.rpartition(".")[2] not in read
 
 
-async def test_shell_of_a_sub_agent_is_nobody_and_what_it_leaves_behind_ends_with_the_run(tmp_path: Path) -> None:
+async def test_shell_of_a_sub_agent_is_nobody_and_what_it_leaves_behind_ends_with_the_run(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: child
@@ -175,7 +182,7 @@ async def test_shell_of_a_sub_agent_is_nobody_and_what_it_leaves_behind_ends_wit
           - call: {tool: task, arguments: {description: look, prompt: Look around, subagent_type: general}}
           - say: "${task}"
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         (result,) = await on.wait(await on.spawn(agent("parent")))
 
         told = dict(line.partition("=")[::2] for line in result["output"].splitlines() if line.startswith("MUSTER"))

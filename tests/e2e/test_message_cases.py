@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from e2e.stage import MUSTER, Stage, stage, wants_opencode
+from e2e.standing import Standing
 from e2e.test_messages import LISTENER, say, states, told
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
@@ -23,7 +24,9 @@ async def listeners(on: Stage, count: int, **more: Any) -> tuple[str, list[str]]
 
 
 # E19: the first request after the message fails, and OpenCode asks for a title meanwhile
-async def test_message_whose_first_requests_fail_stands_once_and_is_seen_with_the_answer(tmp_path: Path) -> None:
+async def test_message_whose_first_requests_fail_stands_once_and_is_seen_with_the_answer(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: listener
@@ -31,7 +34,7 @@ async def test_message_whose_first_requests_fail_stands_once_and_is_seen_with_th
           - {say: "ready"}
           - {say: "noted", status: 500, times: 2}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet, (agent,) = await listeners(on, 1)
         await say(on, agent, "the build is green")
         (woken,) = await on.wait(fleet)
@@ -43,7 +46,7 @@ async def test_message_whose_first_requests_fail_stands_once_and_is_seen_with_th
 
 
 # E21: the rival's asker was never woken again
-async def test_agent_that_asked_and_went_idle_is_woken_by_the_answer(tmp_path: Path) -> None:
+async def test_agent_that_asked_and_went_idle_is_woken_by_the_answer(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: asker
@@ -59,7 +62,7 @@ async def test_agent_that_asked_and_went_idle_is_woken_by_the_answer(tmp_path: P
           - {call: {tool: send_message, arguments: {to_agent_id: asker, type: result, payload: "4747"}}}
           - {say: "told"}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn({"role": "asker", "prompt": "Ask."}, {"role": "answerer", "prompt": "Wait."})
         asker, answerer = await on.wait(fleet)
 
@@ -112,8 +115,8 @@ async def test_broadcast_is_brought_to_each_of_its_recipients_once_across_a_kill
 
 
 # E25
-async def test_message_is_answered_by_the_agents_own_persona_and_model(tmp_path: Path) -> None:
-    async with stage(tmp_path, LISTENER) as on:
+async def test_message_is_answered_by_the_agents_own_persona_and_model(tmp_path: Path, standing: Standing) -> None:
+    async with standing.stage(tmp_path, LISTENER) as on:
         fleet, (agent,) = await listeners(on, 1, agent="plan")
         await say(on, agent, "change everything", "request_help")
         with anyio.fail_after(60):

@@ -6,7 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
-from e2e.stage import Stage, stage, wants_opencode
+from e2e.stage import Stage, wants_opencode
+from e2e.standing import Standing
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
@@ -33,8 +34,10 @@ def told(on: Stage, words: str) -> int:
     return max((sum(words in message.text for message in chat.messages) for chat in on.chats()), default=0)
 
 
-async def test_idle_agent_is_woken_by_a_message_in_its_own_session_and_sees_it_once(tmp_path: Path) -> None:
-    async with stage(tmp_path, LISTENER) as on:
+async def test_idle_agent_is_woken_by_a_message_in_its_own_session_and_sees_it_once(
+    tmp_path: Path, standing: Standing
+) -> None:
+    async with standing.stage(tmp_path, LISTENER) as on:
         fleet = await on.spawn({"role": "listener", "prompt": "Listen."})
         (result,) = await on.wait(fleet)
 
@@ -51,7 +54,7 @@ async def test_idle_agent_is_woken_by_a_message_in_its_own_session_and_sees_it_o
         ]
 
 
-async def test_question_reaches_an_agent_in_the_middle_of_its_work(tmp_path: Path) -> None:
+async def test_question_reaches_an_agent_in_the_middle_of_its_work(tmp_path: Path, standing: Standing) -> None:
     scenario = """
     agents:
       - name: worker
@@ -59,7 +62,7 @@ async def test_question_reaches_an_agent_in_the_middle_of_its_work(tmp_path: Pat
           - {call: {tool: bash, arguments: {command: "sleep 4", description: nap}}}
         then: {say: "answered: ${user ~ > (.+)}"}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn({"role": "worker", "prompt": "Work."})
         with anyio.fail_after(30):
             while not on.running("sleep"):
@@ -74,7 +77,9 @@ async def test_question_reaches_an_agent_in_the_middle_of_its_work(tmp_path: Pat
         assert await states(on, agent["agent_id"]) == {"which database?": "seen"}
 
 
-async def test_agents_talk_by_name_and_what_one_took_itself_is_not_brought_to_it_again(tmp_path: Path) -> None:
+async def test_agents_talk_by_name_and_what_one_took_itself_is_not_brought_to_it_again(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: asker
@@ -93,7 +98,7 @@ async def test_agents_talk_by_name_and_what_one_took_itself_is_not_brought_to_it
               arguments: {to_agent_id: asker, type: result, payload: "4747", correlation_id: "${user ~ (msg_[^ ]+)}"}
           - {say: "told"}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn({"role": "asker", "prompt": "Ask."}, {"role": "answerer", "prompt": "Wait."})
         asker, answerer = await on.wait(fleet)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from e2e.stage import Stage, stage, wants_opencode
+from e2e.standing import Standing
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
 
-async def test_two_vote_on_what_a_third_proposes_which_is_woken_with_the_outcome(tmp_path: Path) -> None:
+async def test_two_vote_on_what_a_third_proposes_which_is_woken_with_the_outcome(
+    tmp_path: Path, standing: Standing
+) -> None:
     scenario = """
     agents:
       - name: ada
@@ -34,7 +37,7 @@ async def test_two_vote_on_what_a_third_proposes_which_is_woken_with_the_outcome
           - {say: "proposed ${open_ratification.message_id}"}
         then: {say: "outcome: ${user ~ Your proposal .* is ([a-z]+):}"}
     """
-    async with stage(tmp_path, scenario) as on:
+    async with standing.stage(tmp_path, scenario) as on:
         fleet = await on.spawn({"role": "ada", "prompt": "Vote."}, {"role": "bob", "prompt": "Vote."})
         ada, bob = await on.wait(fleet)
         carol = await on.call("agent.attach", fleet_id=fleet, role="carol", prompt="Propose.")

@@ -56,6 +56,11 @@ class Rehearsal:
                 finally:
                     rehearsal._closing.set()
 
+    def play(self, scenario: Scenario) -> None:
+        """Begin another scenario, as if nothing had been asked before. What is being answered ends as it began."""
+        self.scenario = scenario
+        self._stage = Stage()
+
     @property
     def requests(self) -> tuple[Request, ...]:
         """Every model request so far, in order of arrival."""

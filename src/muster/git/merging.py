@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from muster.errors import GitFailed
-from muster.git.commits import DURABLE, commit_of, empty_commit, temporary_index
+from muster.git.commits import DURABLE, commit_of, empty_commit, tree_named
 from muster.git.conflicts import Conflict, conflicts
 from muster.git.run import Checkout, ask, git
-from muster.git.scratch import enter
 from muster.git.standing import Standing, standing
+from muster.git.trees import replaced
 from muster.model import filename
 from muster.model.change import Content, PathChange
 
@@ -57,7 +57,8 @@ def ours(project: Checkout, landings: Sequence[Landing] = ()) -> str:
     if not landed and not tips:
         return head
     parents = tuple(dict.fromkeys([head, *tips]))
-    return commit_of(project, _tree(project, head, landed), parents, "The user's side of a merge")
+    tree = replaced(project, tree_named(project, head), landed)
+    return commit_of(project, tree, parents, "The user's side of a merge")
 
 
 def compute(project: Checkout, tip: str, ours: str, *, since: str | None = None) -> Merged | Conflicted:
@@ -67,7 +68,7 @@ def compute(project: Checkout, tip: str, ours: str, *, since: str | None = None)
     """
     theirs = tip if since is None else _after(project, tip, since)
     options = ("--write-tree", "-z", "--allow-unrelated-histories")
-    code, out, err = ask(project, *DURABLE, "merge-tree", *options, ours, theirs)
+    code, out, err = ask(project, "merge-tree", *options, ours, theirs)
     if code == 1:
         return Conflicted(conflicts=conflicts(project, out, names={ours: "ours", theirs: "theirs"}))
     if code:
@@ -89,8 +90,16 @@ def raw_changes(told: bytes) -> list[tuple[str, PathChange]]:
 
 
 def keep(project: Checkout, ref: str, merged: Merged, parents: Sequence[str]) -> str:
-    """A commit of the merged tree under a ref, so that git keeps all that landing and undoing it takes."""
+    """A commit of the merged tree under a ref, so that git keeps all that landing and undoing it takes.
+
+    What was made for it is on the disk then, in one pack: that is one wait for the disk, not one for each object.
+    """
     kept = commit_of(project, merged.tree, tuple(parents), "A merge")
+    head = head_of(project)
+    known = [parent if parent == head else f"{parent}^@" for parent in parents]
+    pack = project.common / "objects" / "pack" / "pack"
+    words = "\n".join([kept, "--not", *known]).encode()
+    git(project, *DURABLE, "pack-objects", "--quiet", "--revs", "--sparse", str(pack), stdin=words)
     git(project, *DURABLE, "update-ref", ref, kept)
     return kept
 
@@ -139,15 +148,6 @@ def _is_taken_back(at: int, history: History, found: Standing | None) -> bool:
     if any(change.new == found.content for by, change in history if by >= at):
         return False
     return any(change.old == found.content for by, change in history if by <= at)
-
-
-def _tree(project: Checkout, head: str, landed: Mapping[str, Content | None]) -> str:
-    if not landed:
-        return f"{head}^{{tree}}"
-    with temporary_index() as index:
-        git(project, "read-tree", head, index=index)
-        enter(project, index, landed)
-        return git(project, *DURABLE, "write-tree", index=index).decode().strip()
 
 
 def _after(project: Checkout, tip: str, since: str) -> str:

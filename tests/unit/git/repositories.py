@@ -79,10 +79,10 @@ class Repository:
         return (self.top / path).read_bytes().decode()
 
 
-def repository(folder: Path, files: Files | None = None) -> Repository:
+def repository(folder: Path, files: Files | None = None, *, form: str = "sha1") -> Repository:
     made = Repository(folder / "project")
     made.top.mkdir()
-    made.git("init", "--quiet", "--initial-branch=main")
+    made.git("init", "--quiet", "--initial-branch=main", f"--object-format={form}")
     if files is not None:
         made.commit(files)
     return made

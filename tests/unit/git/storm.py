@@ -309,10 +309,10 @@ class Storm:
         self._check(told, told.changes, before, calm=calm)
         self.answers.append(told.answer)
         assert not (is_first and calm and self.plain) or told.answer not in ("refused", "busy"), told.in_the_way
+        self.calm = calm and (self.calm or told.answer == "landed")
         if told.answer == "landed":
             changes = tuple(each.change for each in told.outcomes if each.outcome is not Outcome.BLOCKED)
             self.standing.append((agent, Landing(tip, changes)))
-            self.calm = calm
 
     def _computed(self, tip: str, landings: Sequence[Landing], since: str | None) -> Journal:
         if in_progress(self.checkout):

@@ -160,7 +160,7 @@ def test_sparse_setting_of_a_linked_worktree_counts_there(tmp_path):
 def test_what_permissions_close_is_named(tmp_path, monkeypatch):
     on = repository(tmp_path, {"closed/x": "1\n", "unread": "1\n", "open": "1\n"})
     merged = compute(on.checkout, on.agent("alice", {"closed/x": "2\n", "unread": "2\n", "open": "2\n"}), "HEAD")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o055)
     (on.top / "closed").chmod(0o555)
     (on.top / "unread").chmod(0o000)

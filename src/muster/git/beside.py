@@ -81,13 +81,23 @@ def write(folder: Path, note: Note) -> None:
     sync(file.parent)
 
 
-def sync(folder: Path) -> None:
-    """A rename is on the disk once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """A file's content; or names in a folder: a rename is on the disk once its folder is."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_all(folder: Path, *, passing_over: str = "") -> None:
+    """Every file below it too, for git writes some of its own without."""
+    for at, folders, names in os.walk(folder):
+        if passing_over in folders:
+            folders.remove(passing_over)
+        for name in names:
+            sync(Path(at) / name)
+        sync(Path(at))
 
 
 def delete(path: Path) -> None:

@@ -39,6 +39,11 @@ def tree_named(checkout: Checkout, name: str) -> str:
     return git(checkout, "rev-parse", "--verify", f"{name}^{{tree}}").decode().strip()
 
 
+def unlock(checkout: Checkout, ref: str) -> None:
+    """A git that died while it wrote a ref leaves its lock for ever. For refs that nobody but the caller writes."""
+    (checkout.common / f"{ref}.lock").unlink(missing_ok=True)
+
+
 @contextmanager
 def temporary_index() -> Iterator[Path]:
     """The name of an index that is not there yet, and is gone afterwards."""

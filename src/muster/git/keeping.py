@@ -1,11 +1,12 @@
 """The hub's own bare repository beside the user's: what is kept there stays whole when the user's is deleted."""
 
-import os
 from pathlib import Path
 
-from muster.git.beside import delete, sync
-from muster.git.commits import DURABLE, commit_named
+from muster.git.beside import delete, sync, sync_all
+from muster.git.commits import DURABLE, commit_named, unlock
 from muster.git.run import Checkout, alone, ask, git
+
+PACKS = 50
 
 
 def kept(keep: Path) -> Checkout:
@@ -19,12 +20,13 @@ def keep_ref(checkout: Checkout, keep: Path, ref: str, commit: str) -> None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         with alone(keep.with_suffix(".lock")):  # all agents of a fleet come to rest at about the same time
             _begin(checkout, keep)
-    source = str(checkout.common)
     if commit_named(kept(keep), ref) == commit:
         return
     durable = (*DURABLE, "-c", "fetch.unpackLimit=1")  # one file to write through, however many objects
     plain = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--update-shallow")
-    git(kept(keep), *durable, "fetch", *plain, source, f"+{commit}:{ref}")
+    unlock(kept(keep), ref)
+    git(kept(keep), *durable, "fetch", *plain, str(checkout.common), f"+{commit}:{ref}")
+    _gather(keep)
 
 
 def forget_ref(keep: Path, ref: str) -> None:
@@ -35,12 +37,21 @@ def forget_ref(keep: Path, ref: str) -> None:
 def _begin(checkout: Checkout, keep: Path) -> None:
     if keep.is_dir():
         return
-    draft = keep.with_name(f"{keep.name}.{os.getpid()}.new")
+    draft = keep.with_name(f"{keep.name}.new")
     delete(draft)
     plain = ("--quiet", "--bare", "--template=", "--dissociate")
     code, _, _ = ask(checkout, "clone", *plain, "--local", str(checkout.common), str(draft))
     if code:  # a repository that is itself made of links
         delete(draft)
         git(checkout, "clone", *plain, "--no-local", str(checkout.common), str(draft))
+    sync_all(draft, passing_over="objects")  # those are the user's own files, by a second name
     draft.rename(keep)
     sync(keep.parent)
+
+
+def _gather(keep: Path) -> None:
+    """Each snapshot is a pack; many small ones become few, of which each is twice the next. Nothing is thrown away."""
+    if len(list((keep / "objects" / "pack").glob("*.pack"))) <= PACKS:
+        return
+    with alone(keep.with_suffix(".lock")):
+        git(kept(keep), *DURABLE, "repack", "--quiet", "-d", "--geometric=2", "--no-write-bitmap-index")

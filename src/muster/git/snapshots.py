@@ -16,7 +16,7 @@ from pathlib import Path
 from muster.errors import GitFailed
 from muster.git.beside import Note, read, working_on
 from muster.git.capture import Captured, capture, forget
-from muster.git.commits import DURABLE, commit_named, commit_of, temporary_index, tree_named
+from muster.git.commits import DURABLE, commit_named, commit_of, temporary_index, tree_named, unlock
 from muster.git.keeping import forget_ref, keep_ref
 from muster.git.records import recorded
 from muster.git.run import Checkout, git
@@ -103,6 +103,7 @@ def _take(checkout: Checkout, ref: str, keep: Path, says: str, now: Captured, no
     if is_new := commit is None:
         named = parts | _present({"Previous": previous})
         commit = commit_of(checkout, now.tree, _parents(named, others), _message(says, named))
+        unlock(checkout, ref)
         git(checkout, *DURABLE, "update-ref", ref, commit, previous or "0" * len(commit))
     keep_ref(checkout, keep, ref, commit)
     return Snapshot(commit=commit, tree=now.tree, tip=now.tip, is_new=is_new, left_out=now.left_out)

@@ -12,9 +12,9 @@ from itertools import count
 from pathlib import Path
 
 from muster.errors import GitFailed
-from muster.git.beside import Note, beside, delete, read, sync, whole, working_on, write
+from muster.git.beside import Note, beside, delete, read, sync, sync_all, whole, working_on, write
 from muster.git.capture import begin
-from muster.git.commits import commit_named, commit_of, empty_commit, temporary_index, tree_named
+from muster.git.commits import DURABLE, commit_named, commit_of, empty_commit, temporary_index, tree_named, unlock
 from muster.git.contents import Rules, copy_index, follow, write_tree
 from muster.git.project import open_project
 from muster.git.run import Checkout, ask, git
@@ -161,6 +161,7 @@ def _make(project: Checkout, wish: WorktreeWish) -> Checkout:
     _point(checkout)
     git(checkout, "read-tree", "--reset", "-u", "HEAD")
     others = tuple(map(filename.told, sorted(begin(checkout, beside(folder)))))
+    sync_all(checkout.git_dir)
     write(folder, replace(note, git_dir=str(checkout.git_dir), links=others, is_ready=True))
     return checkout
 
@@ -197,9 +198,10 @@ def _register(project: Checkout, wish: WorktreeWish) -> Checkout:
     scratch = beside(wish.folder) / f"muster-{wish.folder.parent.name}-{wish.folder.name}"  # its name in the repository
     log = _deleted(project, {scratch, wish.folder})
     delete(scratch)
+    unlock(project, f"refs/heads/{wish.branch}")
     branch = _branch(project, wish)
     reason = ("--lock", "--reason", "kept by muster")
-    git(project, "worktree", "add", "--quiet", "--no-checkout", *reason, *branch[0], str(scratch), branch[1])
+    git(project, *DURABLE, "worktree", "add", "--quiet", "--no-checkout", *reason, *branch[0], str(scratch), branch[1])
     git_dir = next(at for at, told in _registrations(project).items() if Path(told).parent == scratch)
     checkout = Checkout(common=project.common, git_dir=git_dir, work_tree=wish.folder)
     (git_dir / "logs").mkdir(exist_ok=True)

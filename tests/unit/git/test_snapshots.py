@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from muster.git import snapshots
+from muster.git import keeping, snapshots
 from muster.git.keeping import kept
 from unit.git.agents import REF, Agent
 from unit.git.repositories import repository
@@ -56,3 +56,22 @@ def test_dropped_snapshots_are_gone_here_and_in_keep(agent):
     agent.take()
     snapshots.drop(agent.checkout, REF, agent.keep)
     assert snapshots.history(agent.checkout, REF) == snapshots.history(kept(agent.keep), REF) == []
+
+
+def test_locks_of_a_git_that_died_hold_up_nothing(agent):
+    agent.take()
+    for place in (agent.on.top / ".git", agent.keep):
+        (place / f"{REF}.lock").touch()
+    agent.write({"a": "changed"})
+    assert agent.take().is_new
+
+
+def test_many_snapshots_are_few_packs_and_none_is_lost(agent, monkeypatch):
+    monkeypatch.setattr(keeping, "PACKS", 4)
+    taken = []
+    for number in range(7):
+        agent.write({"a": str(number)})
+        taken.append(agent.take().commit)
+    assert len(list((agent.keep / "objects/pack").glob("*.pack"))) <= 4
+    assert [each.commit for each in snapshots.history(kept(agent.keep), REF)] == taken[::-1]
+    assert agent.on.git("fsck", "--full", "--no-dangling", at=agent.keep) == ""

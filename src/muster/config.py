@@ -20,12 +20,13 @@ from muster.model.budget import USUAL
 from muster.model.worktree import Beginning, Isolation
 
 ENVIRONMENT_PREFIX = "MUSTER_CFG_"
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 PROJECT_FILE_BYTES = 64 * 1024
 WORKTREES = ("mesh_worktree", "worktree_base", "worktree_setup", "worktree_copy", "worktree_link")
 CEILINGS = tuple(f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet"))
 # What a project may set: ceilings, of which a smaller one asks for less and 0 for everything, what its agents may, and
-# how their worktrees are made.
-PER_PROJECT = frozenset(["on_ask", *CEILINGS, *WORKTREES])
+# how their worktrees are made and landed.
+PER_PROJECT = frozenset(["on_ask", "land_when_quiet", *CEILINGS, *WORKTREES])
 
 
 def state_folder() -> Path:
@@ -117,6 +118,10 @@ class Settings:
     )
     worktree_link: tuple[str, ...] = _setting(
         (), "Paths of the project that a new worktree gets a link to (`node_modules`).", words=Kind.PATHS
+    )
+    land_when_quiet: bool = _setting(
+        default=True,
+        says="Whether what agents did lands in your files when their fleet goes quiet; `muster undo` takes it back.",
     )
     ask_timeout_seconds: int = _setting(300, "After this long an ask that waits for the operator is refused.", least=1)
 
@@ -242,6 +247,8 @@ def _chosen(key: str, value: object, choices: type[StrEnum], where: str) -> StrE
 def _parsed(key: str, value: str) -> object:
     """The environment knows only text: digits become a number, commas a list (of commands: lines), where wanted."""
     default = getattr(Settings(), key, None)
+    if isinstance(default, bool):
+        return BOOLEANS.get(value.lower(), value)
     if isinstance(default, float) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", value):
         return float(value)
     if isinstance(default, tuple):

@@ -7,7 +7,7 @@ find out raises; it never guesses.
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,18 +18,24 @@ import anyio.to_thread
 from muster.engine import Engine, Reader
 from muster.errors import BadValue, GitFailed, HostFailed, MissingField
 from muster.git.project import open_project, top_level
-from muster.git.run import git
+from muster.git.review import committed, difference
+from muster.git.run import Checkout, git
 from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
-from muster.model.facts import Address, Condition, Persona, Place, Progress, Terms, Transcript
+from muster.model.change import PathChange
+from muster.model.facts import Address, Condition, LandedFile, Persona, Place, Progress, Review, Terms, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
 from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
+from muster.views import merges as merge_views
 from muster.views import runs as run_views
 from muster.views import teams as team_views
+from muster.views.merges import Landed
+
+REVIEWED_FILES = 500  # of which a diff is made
 
 TermsAt = Callable[[Path], Terms]  # of a project, by its top
 
@@ -56,6 +62,7 @@ def readers(host: Host, connections: Connections, terms_at: TermsAt, premises: P
         Condition: partial(read_condition, premises),
         Place: partial(read_place, host, terms_at, premises),
         Progress: partial(read_progress, connections),
+        Review: read_review,
         Transcript: partial(read_transcript, connections),
     }
 
@@ -112,6 +119,41 @@ async def read_transcript(
         return Transcript(lines=await connection.transcript(seat.session, seat.directory), why=None)
     except HostFailed as error:
         return Transcript(lines=None, why=error.message)
+
+
+async def read_review(engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Review:
+    """Landed work that stands, as a diff: of a fleet, in a project, or everywhere."""
+    fleet, project = arguments.get("fleet_id"), arguments.get("project")
+    standing = await engine.query(merge_views.standing, SYSTEM, fleet=fleet, project=project)
+    return await anyio.to_thread.run_sync(_review, standing, abandon_on_cancel=True)
+
+
+def _review(standing: Mapping[str, Sequence[Landed]]) -> Review:
+    parts = [_review_of(open_project(Path(project)), landed) for project, landed in standing.items()]
+    return Review(
+        files=tuple(file for part in parts for file in part.files),
+        diff="".join(part.diff for part in parts),
+        cut=sum(part.cut for part in parts),
+    )
+
+
+def _review_of(project: Checkout, landed: Sequence[Landed]) -> Review:
+    """Each file once, from what it was before the first of the merges to what the last made of it."""
+    changes: dict[str, PathChange] = {}
+    names: dict[str, list[str]] = {}
+    for merge in landed:
+        for change in merge.changes:
+            first = changes.get(change.path, change)
+            changes[change.path] = replace(change, old_blob=first.old_blob, old_mode=first.old_mode)
+            names.setdefault(change.path, []).append(merge.name)
+    shown = [changes[path] for path in sorted(changes) if changes[path].old != changes[path].new]
+    taken = committed(project, shown)
+    diff = difference(project, [change for change in shown if change.path not in taken][:REVIEWED_FILES])
+    files = tuple(
+        LandedFile(path=one.path, names=tuple(dict.fromkeys(names[one.path])), committed=one.path in taken)
+        for one in shown
+    )
+    return Review(files=files, diff=diff.text, cut=len(shown) - len(taken) - diff.shown)
 
 
 def _condition(premises: Premises) -> Condition:

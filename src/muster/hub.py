@@ -51,6 +51,7 @@ from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.errands import ErrandsReconciler
 from muster.reconcilers.gaps import Gaps, account_for_absence
 from muster.reconcilers.hosts import HostsReconciler
+from muster.reconcilers.merges import MergesReconciler
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.radar import RadarReconciler
 from muster.reconcilers.runs import RunsReconciler
@@ -195,10 +196,10 @@ def _reconcilers(
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
     decisions = DecisionsReconciler(engine, clock=_now)
-    errands = ErrandsReconciler(engine, snapshots)
+    errands, merges = ErrandsReconciler(engine, snapshots), MergesReconciler(engine, snapshots)
     pairs = settings.radar_pairs_per_second
     radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
-    return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, *radar]
+    return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, *radar]
 
 
 @asynccontextmanager
@@ -330,6 +331,7 @@ def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
         budgets=_budgets(there),
         on_ask=found.granted.get("on_ask"),
         isolation=there.mesh_worktree,
+        land_when_quiet=there.land_when_quiet,
         recipe=Recipe(
             begins_as=there.worktree_base,
             setup=there.worktree_setup,

@@ -50,6 +50,8 @@ class Wish:
                 return self.value is Isolation.NEVER and self.own is not Isolation.NEVER
             case Beginning(), Beginning():
                 return False
+            case bool(value), bool(own):  # whether anything is written to the user's files unasked
+                return value and not own
             case int(value), int(own):
                 return own != 0 and (value == 0 or value > own)
             case tuple(), tuple() if self.key == "worktree_copy":  # what agents can read anyway

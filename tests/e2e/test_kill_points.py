@@ -34,6 +34,11 @@ agents:
     steps:
       - {call: {tool: send_message, arguments: {to_agent_id: worker, type: result, payload: "written once"}}}
       - {say: "at last"}
+  - name: author
+    match: {text: You are author}
+    steps:
+      - {call: {tool: bash, arguments: {command: "echo mine > by-$MUSTER_RUN.txt", description: w}}}
+      - {say: "at last"}
   - name: all
     steps:
       - {say: "looked", call: {tool: bash, arguments: {command: "echo seen", description: "look"}}}
@@ -134,6 +139,34 @@ def _repository(on: Stage) -> Path:
     return folder
 
 
+async def landing(on: Stage, point: str) -> Ends:
+    """It dies while it lands what an agent did: that lands once, and can be taken back."""
+    ends = await _dying(on, point, WORKER, {**WORKER, "role": "author"})
+    merge = await _landed(on)
+    assert [(on.project / file).read_text() for file in merge["files"]] == ["mine\n"]
+    return ends
+
+
+async def undoing(on: Stage, point: str) -> Ends:
+    """It dies while it takes a merge back."""
+    await on.start_hub(dies_at=point)
+    fleet = await on.spawn(WORKER, {**WORKER, "role": "author"})
+    await on.wait(fleet)
+    merge = await _landed(on)
+    with suppress(MusterError, OSError):
+        await on.call("merge.undo", merge_id=merge["merge_id"])
+    ends = await _again(on, fleet)
+    await on.journal("merge.undone", merge=merge["merge_id"])
+    assert not [file for file in merge["files"] if (on.project / file).exists()]
+    return ends
+
+
+async def _landed(on: Stage) -> Any:
+    (merge, *_) = (await on.call("merge.list"))["merges"]
+    assert merge["state"] == "landed"
+    return merge
+
+
 async def losing(on: Stage, point: str) -> Ends:
     """It dies when it has noticed that a host server is gone."""
     fleet = await _asleep(on, point)
@@ -186,6 +219,9 @@ CASES: dict[str, tuple[Case, Ends]] = {
     "ask.deliver:replied": (refusing, REFUSED),
     "delivery.compose:composed": (writing, GOOD),
     "delivery.prove:read": (writing, GOOD),
+    "merge.compute:kept": (landing, GOOD),
+    "merge.write:written": (landing, GOOD),
+    "merge.take_back:undone": (undoing, GOOD),
     "run.cut:aborted": (cutting, CUT),
     "run.cut:ended": (cutting, CUT),
     "worktree.create:checked_out": (apart, GOOD),

@@ -40,6 +40,7 @@ from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
 from muster.reconcilers.errands import ErrandsReconciler
 from muster.reconcilers.hosts import HostsReconciler
+from muster.reconcilers.merges import MergesReconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.reconcilers.snapshots import Snapshots
 from muster.reconcilers.worktrees import WorktreesReconciler
@@ -186,6 +187,7 @@ async def at_work(
     deliveries = DeliveriesReconciler(stage.engine, stage.connections, wakefulness=wakefulness)
     decisions = DecisionsReconciler(stage.engine, clock=stage.clock)
     errands = ErrandsReconciler(stage.engine, snapshots)
+    merges = MergesReconciler(stage.engine, snapshots)
     hosts = HostsReconciler(
         stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock
     )
@@ -193,7 +195,7 @@ async def at_work(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (worktrees, admission, hosts, runs, asks, deliveries, decisions, errands):
+        for reconciler in (worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()

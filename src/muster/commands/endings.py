@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from muster.commands.isolating import forsake, owe_snapshot, take_down
+from muster.commands.landings import ask_landings, withdraw_landings
 from muster.commands.notices import announce
 from muster.commands.outcomes import settling
 from muster.commands.proofs import give_up, note_return, note_seen
@@ -22,6 +23,7 @@ from muster.store.records import Transaction
 
 IDLE = "idle"
 SHUT_DOWN = "Shut down by its lead."
+QUIET = (FleetStatus.COMPLETE, FleetStatus.FAILED)
 UNSETTLED = (FleetStatus.RUNNING, FleetStatus.PAUSED)
 
 
@@ -32,6 +34,7 @@ def cut_agent(tx: Transaction, agent: Agent, reason: str | None) -> None:
     tx.record(event)
     end_open_turns(tx, agent.id, Ending.CANCELLED, reason)
     run = tx.get(Run, agent.run)
+    withdraw_landings(tx, agent.id)
     for delivery in inboxes.all_waiting(tx, agent.id):
         give_up(tx, delivery, why_gone(stopped, run) or "")
     forsake(tx, agent.id)
@@ -86,13 +89,18 @@ def let_lapse(tx: Transaction, agent: Agent) -> None:
 
 
 def note_rest(tx: Transaction, id: FleetId) -> None:
-    """Tell that a fleet is quiet or paused, where it is. A team that has nothing to do is idle, and runs on."""
+    """Tell that a fleet is quiet or paused, where it is. A team that has nothing to do is idle, and runs on.
+
+    Before a fleet is quiet, what its agents did is to land.
+    """
     if tx.any(Run, fleet=id, state=ON_THE_WAY):
         return  # this is asked at every run's end, and all but the last need not read the whole fleet
     fleet = tx.get(Fleet, id)
     members = members_of(tx, id)
+    status = status_of(tx, fleet, members)
+    if status in QUIET and ask_landings(tx, fleet, members):
+        return
     if is_quiet(tx, fleet, members):
-        status = status_of(tx, fleet, members)
         tx.record(FleetQuieted(fleet=id, status=IDLE if status is FleetStatus.RUNNING else status))
         announce(tx, fleet, status, members)
 

@@ -123,6 +123,7 @@ def spawn(
         max_tokens=shared.max_tokens,
         max_seconds=shared.max_seconds,
         on_ask=place.terms.on_ask,
+        land_when_quiet=place.terms.land_when_quiet,
         created_at=tx.now,
     )
     tx.add(fleet)

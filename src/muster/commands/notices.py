@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from muster.model.actor import Actor
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import FleetId, MessageId, NoticeId, SessionId
+from muster.model.merge import Merge
 from muster.model.notice import Notice, NoticeEnding, NoticeKind
 from muster.prompts.notices import Word, digest, undelivered
 from muster.store.members import FleetMember, newest_turn, reason_of
@@ -29,7 +30,8 @@ def announce(tx: Transaction, fleet: Fleet, status: FleetStatus, members: Sequen
         return
     if kind is NoticeKind.QUIET and tx.any(Notice, fleet=fleet.id, kind=kind):
         return
-    words = [_word(tx, member) for member in members]
+    merges = {merge.agent: merge for merge in tx.select(Merge, fleet=fleet.id)}
+    words = [_word(tx, member, merges.get(member.agent.id)) for member in members]
     text = digest(fleet, status, reason_of(tx, fleet, status, members), words)
     owe(tx, fleet.spawned_in, kind, text, fleet=fleet.id)
 
@@ -65,10 +67,11 @@ def owe_undelivered(tx: Transaction, session: SessionId, message: MessageId, nam
         owe(tx, session, NoticeKind.UNDELIVERABLE, undelivered(message, name, why), id=id)
 
 
-def _word(tx: Transaction, member: FleetMember) -> Word:
+def _word(tx: Transaction, member: FleetMember, merge: Merge | None) -> Word:
     return Word(
         name=member.agent.name,
         status=member.status,
         output=newest_turn(tx, member.agent.id).output,
         error=None if member.agent.paused else member.run.error,
+        merge=merge,
     )

@@ -39,6 +39,7 @@ class Terms:
     on_ask: OnAsk | None = None
     isolation: Isolation = Isolation.AUTO
     recipe: Recipe = AS_IT_IS
+    land_when_quiet: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -102,3 +103,21 @@ class Progress:
     """What an agent's session has cost so far. `spent` None: its host did not say."""
 
     spent: Spent | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandedFile:
+    """A file of landed work. `names`: of the agents whose merges changed it. `committed`: HEAD has it as it landed."""
+
+    path: str
+    names: tuple[str, ...]
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """Landed work that stands. `cut` counts the files that the diff had no room for."""
+
+    files: tuple[LandedFile, ...]
+    diff: str
+    cut: int

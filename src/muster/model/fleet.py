@@ -38,6 +38,7 @@ class Fleet:
     client asked, whom nobody can tell.
 
     `on_ask` is what its project wants done with its agents' asks; None: what the hub does with all.
+    `land_when_quiet`: what its agents did lands by itself.
 
     `worked_ms` is how long any of its agents worked, up to `working_since`, from when on at least one does.
     `ended_at`: since when a team is cleaned up. `let_through_at`: when the operator last let it go on; wake-ups count
@@ -60,6 +61,7 @@ class Fleet:
     max_tokens: int = 0
     max_seconds: int = 0
     on_ask: OnAsk | None = None
+    land_when_quiet: bool = True
     worked_ms: int = 0
     working_since: datetime | None = None
     let_through_at: datetime | None = None

@@ -4,11 +4,13 @@ What git is asked, and what is done to files, stands in `git/`; when, in what or
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any  # what is told of a merge is JSON
 
 from muster.errors import Conflict, Stale
+from muster.model.change import PathChange
 from muster.model.event import (
     MergeComputed,
     MergeConflicted,
@@ -64,9 +66,10 @@ class PathNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """A conflict: the hunks as they differ, on the user's side and on the agent's."""
+    """A conflict: what git says of it, and the hunks as they differ, on the user's side and on the agent's."""
 
     path: str
+    says: str
     ours: str
     theirs: str
 
@@ -91,6 +94,14 @@ class MergeFacts:
     kept: tuple[PathNote, ...] = ()
     undo_why: str | None = None
 
+    def against(self, files: Sequence[str], why: str, next: str) -> "MergeFacts":
+        """Told of what stopped it."""
+        return replace(self, why=why, next=next).naming(files)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON, without what there is nothing of."""
+        return {name: value for name, value in asdict(self).items() if value}
+
     def naming(self, files: Sequence[str]) -> "MergeFacts":
         """With as many files as an answer bears, and how many more there are."""
         return replace(self, files=tuple(files[:MOST_FILES]), more=max(0, len(files) - MOST_FILES))
@@ -101,11 +112,12 @@ NOTHING_TOLD = MergeFacts()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a merge is made of, once it is computed. `paths` are in the order in which they are written."""
+    """What a merge is made of, once it is computed."""
 
     tip: str
     ours: str
     head: str | None
+    runs_by_itself: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +158,9 @@ class Merge:
     def compute(self, plan: Plan, paths: int, now: datetime) -> tuple["Merge", MergeComputed]:
         """What is to be written is known."""
         self._require(MergeState.REQUESTED)
-        merge = replace(self, state=MergeState.COMPUTED, tip=plan.tip, ours=plan.ours, head=plan.head, computed_at=now)
+        facts = replace(self.facts, runs_by_itself=plan.runs_by_itself[:MOST_FILES])
+        made_of = replace(self, tip=plan.tip, ours=plan.ours, head=plan.head, facts=facts)
+        merge = replace(made_of, state=MergeState.COMPUTED, computed_at=now)
         return merge, MergeComputed(fleet=self.fleet, agent=self.agent, merge=self.id, paths=paths)
 
     def land(self, facts: MergeFacts, now: datetime) -> tuple["Merge", MergeLanded]:
@@ -217,6 +231,16 @@ class LandedPath:
     new_blob: str | None
     new_mode: str | None
     state: PathState = PathState.PLANNED
+
+    @property
+    def change(self) -> PathChange:
+        return PathChange(
+            path=self.path,
+            old_blob=self.old_blob,
+            old_mode=self.old_mode,
+            new_blob=self.new_blob,
+            new_mode=self.new_mode,
+        )
 
     def write(self) -> "LandedPath":
         self._require(PathState.PLANNED)

@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from muster.model.agent import AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import MessageId
+from muster.model.merge import Merge, MergeState
 from muster.visible import in_quotes, visible
 
 AGENTS_NAMED = 20
+FILES_NAMED = 3
 QUOTED = 160  # letters of each output
 WHY = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """An agent's last word: its output, else its error."""
+    """An agent's last word: its output, else its error. `merge`: what came of landing its work."""
 
     name: str
     status: AgentStatus
     output: str | None
     error: str | None
+    merge: Merge | None = None
 
 
 OPENED = "[muster] Your fleet tools are here now. Go on with what you were asked."
@@ -55,7 +58,21 @@ def undelivered(message: MessageId, name: str, why: str) -> str:
 def _line(word: Word) -> str:
     said = _quoted(word.output) if word.output else ""
     failed = f"error {_quoted(word.error)}" if word.error else ""
-    return f"- {word.name}, {word.status}: {'; '.join(part for part in (said, failed) if part) or 'nothing said'}"
+    told = "; ".join(part for part in (said, failed) if part) or "nothing said"
+    landed = "" if word.merge is None else _landed(word.merge)
+    return f"- {word.name}, {word.status}: {told}{landed}"
+
+
+def _landed(merge: Merge) -> str:
+    """Names of files are an agent's words too."""
+    count = len(merge.facts.files) + merge.facts.more
+    match merge.state:
+        case MergeState.LANDED:
+            return f"; landed, {count} file{'s' if count > 1 else ''}"
+        case MergeState.CONFLICTED | MergeState.REFUSED:
+            named = ", ".join(in_quotes(file, QUOTED) for file in merge.facts.files[:FILES_NAMED])
+            return f"; not landed, {merge.state}{': ' + named if named else ''} (`muster merge {merge.agent}`)"
+    return ""
 
 
 def _quoted(text: str) -> str:

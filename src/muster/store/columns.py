@@ -95,9 +95,7 @@ class Findings(TypeDecorator[MergeFacts]):
     cache_ok = True
 
     def process_bind_param(self, value: MergeFacts | None, dialect: Any) -> str | None:
-        if value is None:
-            return None
-        return json.dumps({name: told for name, told in asdict(value).items() if told}, ensure_ascii=False)
+        return None if value is None else json.dumps(value.told(), ensure_ascii=False)
 
     def process_result_value(self, value: str | None, dialect: Any) -> MergeFacts | None:
         return None if value is None else _facts(json.loads(value))

@@ -7,6 +7,7 @@ from muster.errors import Broken
 from muster.model.agent import ACTIVE, Agent, AgentStatus, Wanted, agent_status, why_gone, why_unread
 from muster.model.fleet import Fleet, FleetKind, FleetStatus, fleet_status
 from muster.model.ids import AgentId, FleetId
+from muster.model.merge import UNDERWAY, Merge
 from muster.model.run import Run, RunState
 from muster.model.turn import Ending, Turn
 from muster.model.worktree import Worktree
@@ -58,9 +59,9 @@ def is_quiet(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> bool:
 
 
 def _is_expected(tx: Reading, fleet: Fleet, members: Sequence[FleetMember]) -> bool:
-    """Something will go on by itself: a message waits that will wake somebody, or work is not kept yet."""
+    """Something will go on by itself: a message waits that will wake somebody, or work is not kept or landed yet."""
     awake = [member.agent.id for member in members if member.can_be_woken]
-    return inboxes.will_wake(tx, awake) or _will_be_told(tx, members) or _will_be_kept(tx, fleet)
+    return inboxes.will_wake(tx, awake) or _will_be_told(tx, members) or _is_to_settle(tx, fleet)
 
 
 def _will_be_told(tx: Reading, members: Sequence[FleetMember]) -> bool:
@@ -70,9 +71,10 @@ def _will_be_told(tx: Reading, members: Sequence[FleetMember]) -> bool:
     return bool(gone and inboxes.any_unseen(tx, gone)) or bool(unread and inboxes.any_underway(tx, unread))
 
 
-def _will_be_kept(tx: Reading, fleet: Fleet) -> bool:
-    """Whether what an agent did is yet to be snapshotted, and nothing is known to be in the way."""
-    return tx.any(Worktree, fleet=fleet.id, owed_since=SET, snapshot_error=None)
+def _is_to_settle(tx: Reading, fleet: Fleet) -> bool:
+    """Whether what an agent did is landing by itself, or is yet to be snapshotted, with nothing known in the way."""
+    is_owed = tx.any(Worktree, fleet=fleet.id, owed_since=SET, snapshot_error=None)
+    return is_owed or tx.any(Merge, fleet=fleet.id, by_itself=True, state=UNDERWAY)
 
 
 def standing_of(tx: Reading, fleet: FleetId) -> FleetStatus:

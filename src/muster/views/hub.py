@@ -10,6 +10,7 @@ from muster.model.ask import Ask, AskState
 from muster.model.errand import Errand, ErrandState
 from muster.model.facts import Condition
 from muster.model.ids import ServerId
+from muster.model.merge import UNDERWAY, Merge
 from muster.model.run import LIVE, Run, RunState
 from muster.model.server import Server, ServerState
 from muster.model.worktree import Presence, Worktree, WorktreeState
@@ -101,6 +102,8 @@ def occupied(tx: Reading, actor: Actor) -> bool:
         or tx.any(Worktree, owed_since=SET, snapshot_error=None)
         or tx.any(Worktree, wanted=Presence.ABSENT, state=But(WorktreeState.REMOVED), snapshot_error=None)
         or tx.any(Errand, state=ErrandState.WANTED)
+        or tx.any(Merge, state=UNDERWAY)
+        or tx.any(Merge, undo_wanted=True)
     )
 
 

@@ -1,7 +1,8 @@
 """What agents answered, in the order they were asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any  # Any: what is told of a merge is JSON
 
 from pydantic import Field
 
@@ -10,6 +11,7 @@ from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, AgentStatus
 from muster.model.fleet import Fleet, FleetStatus
 from muster.model.ids import AgentId, FleetId
+from muster.model.merge import Merge, MergeState
 from muster.model.run import MILLISECOND
 from muster.model.turn import Ending
 from muster.store.members import FleetMember, error_of, is_quiet, members_of, newest_turn, status_of
@@ -18,8 +20,20 @@ from muster.verbs import Member, view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MergeNote:
+    """`files` are those that it changed, or that stopped it; `facts` say why, and the next step."""
+
+    state: MergeState
+    files: list[str]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`output` is the final text of the newest turn, verbatim; `partial`: what was said before it failed or was cut."""
+    """`output` is the final text of the newest turn, verbatim; `partial`: what was said before it failed or was cut.
+
+    `merge`: the newest try to land what it did; null: there was none.
+    """
 
     agent_id: AgentId
     name: str
@@ -31,6 +45,7 @@ class Result:
     tokens: int
     cost_usd: float
     duration_ms: int | None
+    merge: MergeNote | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +77,17 @@ def results_of(tx: Reading, fleet: Fleet, agent_id: AgentId | None = None) -> Re
     if not chosen and agent_id is not None:
         raise NotFound(kind="agent", id=str(agent_id), hint=f"Agents of the fleet: {_named(members)}.")
     status = status_of(tx, fleet, members)
+    merges = {merge.agent: merge for merge in tx.select(Merge, fleet=fleet.id)}
     return Results(
         fleet_id=fleet.id,
         status=status,
         complete=status not in (FleetStatus.RUNNING, FleetStatus.PAUSED),
         quiet=is_quiet(tx, fleet, members),
-        results=[_result(tx, member) for member in chosen],
+        results=[_result(tx, member, merges) for member in chosen],
     )
 
 
-def _result(tx: Reading, member: FleetMember) -> Result:
+def _result(tx: Reading, member: FleetMember, merges: Mapping[AgentId, Merge]) -> Result:
     turn = newest_turn(tx, member.agent.id)
     return Result(
         agent_id=member.agent.id,
@@ -84,7 +100,15 @@ def _result(tx: Reading, member: FleetMember) -> Result:
         tokens=member.agent.tokens,
         cost_usd=member.agent.cost_usd,
         duration_ms=_duration_ms(tx, member),
+        merge=_merge_note(merges.get(member.agent.id)),
     )
+
+
+def _merge_note(merge: Merge | None) -> MergeNote | None:
+    if merge is None:
+        return None
+    facts = merge.facts.told()
+    return MergeNote(state=merge.state, files=list(facts.pop("files", ())), facts=facts)
 
 
 def _duration_ms(tx: Reading, member: FleetMember) -> int | None:

@@ -11,7 +11,7 @@ def test_facts_of_a_merge_are_read_as_they_were_written_and_nothing_takes_no_roo
         more=2,
         why="so",
         obstacles=(PathNote(path="a", why="yours"),),
-        sides=(Sides(path="a", ours="1", theirs="2"),),
+        sides=(Sides(path="a", says="s", ours="1", theirs="2"),),
         kept=(PathNote(path="b", why="changed"),),
     )
     assert kind.process_result_value(kind.process_bind_param(facts, None), None) == facts

@@ -38,6 +38,7 @@ async def test_result_tells_output_cost_and_how_long_it_took(stage, clock):
         "tokens": 30,
         "cost_usd": 0.5,
         "duration_ms": 1500,
+        "merge": None,
     }
     assert results["results"][1] | {"agent_id": None} == {
         "agent_id": None,
@@ -50,6 +51,7 @@ async def test_result_tells_output_cost_and_how_long_it_took(stage, clock):
         "tokens": 0,
         "cost_usd": 0.0,
         "duration_ms": None,
+        "merge": None,
     }
     assert (results["status"], results["complete"]) == ("running", False)
 

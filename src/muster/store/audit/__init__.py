@@ -9,12 +9,12 @@ from types import ModuleType
 
 from muster.model.audit import Audit, Finding, Head, Severity
 from muster.store import statements
-from muster.store.audit import agreement, chain, decisions, messages, orders, orphans, standing, worktrees
+from muster.store.audit import agreement, chain, decisions, merges, messages, orders, orphans, standing, worktrees
 from muster.store.audit.check import Bundle, Check
 from muster.store.records import TABLES, Reading
 from muster.store.schema import events
 
-MODULES: tuple[ModuleType, ...] = (orphans, standing, messages, decisions, worktrees, orders, agreement)
+MODULES: tuple[ModuleType, ...] = (orphans, standing, messages, decisions, worktrees, merges, orders, agreement)
 CHECKS = tuple(value for module in MODULES for value in vars(module).values() if isinstance(value, Check))
 MOST = 100  # findings in an answer
 MOST_OF_A_CHECK = 10

@@ -23,6 +23,7 @@ fleets = Table(
     Column("timeout_ms", BigInteger),
     *budget(),
     Column("on_ask", Utf8),
+    Column("land_when_quiet", Boolean, nullable=False),
     Column("worked_ms", BigInteger, nullable=False),
     Column("working_since", Moment),
     Column("let_through_at", Moment),

@@ -19,6 +19,7 @@ from muster.visible import visible
 SLICE_SECONDS = 600.0  # of waiting, in one call
 WATCHED_SLICE_SECONDS = 2.0  # where somebody looks at the progress
 LONGEST_SECONDS = 3600.0
+FILES_NAMED = 8
 ACTIVE = {"queued", "starting", "working"}
 
 persona_option = click.option("--agent", "persona", metavar="PERSONA", help="The persona; `muster agents list`.")
@@ -238,7 +239,21 @@ def _result_text(result: Json) -> str:
         body += "\n(cut off here)"
     if result["error"]:
         body += f"\nerror: {whole(result['error'])}"
+    if result["merge"]:
+        body += f"\n{_landed_text(result)}"
     return f"── {head}\n{body}"
+
+
+def _landed_text(result: Json) -> str:
+    """What came of landing its work, on a line or two."""
+    merge, facts = result["merge"], result["merge"]["facts"]
+    if merge["state"] == "empty":
+        return "(nothing to land)"
+    names = ", ".join(map(visible, merge["files"][:FILES_NAMED]))
+    rest = len(merge["files"]) + facts.get("more", 0) - FILES_NAMED
+    files = f": {names}{f' and {rest} more' if rest > 0 else ''}" if names else ""
+    why = f"\n{whole(facts['why'])}\nnext: {whole(facts['next'])}" if "why" in facts else ""
+    return f"{merge['state']}{files}{why}"
 
 
 # ── reading what is wished ───────────────────────────────────────────────────────────────────────

@@ -34,6 +34,8 @@ async def _live(folder: Path) -> None:
             await host.ask(wish, "bash", "rm everything")
         if prompt == "hold":
             await gate.wait()
+        if prompt.startswith("write"):
+            (Path(wish.directory) / "said.txt").write_text(prompt)
         return Reply(error="no", output="so far") if prompt == "fail" else Reply(output=prompt)
 
     host = ScriptedHost(play)
@@ -43,6 +45,7 @@ async def _live(folder: Path) -> None:
             fleet = await _talk(stage)
             await _decide(stage)
             await _isolate(stage)
+            await _land(stage, folder / "landing")
         await _leave_waiting(stage, fleet)
 
 
@@ -127,6 +130,18 @@ async def _isolate(stage: Stage) -> None:
     fleet = await stage.call("fleet.spawn", agents=agents, project=str(folder))
     await stage.settled(fleet["fleet_id"])
     await stage.call("worktree.restore", agent_id=fleet["agent_ids"][0], branch="back")
+
+
+async def _land(stage: Stage, folder: Path) -> None:
+    """Work that landed, was undone and landed again; work that conflicts with it; work that there is none of."""
+    repository(folder, **{"said.txt": "nothing\n"})
+    agents = [{"role": "worker", "prompt": prompt} for prompt in ("write one", "write two", "three")]
+    fleet = await stage.call("fleet.spawn", agents=agents, project=str(folder))
+    results = (await stage.settled(fleet["fleet_id"]))["results"]
+    (landed,) = [result["agent_id"] for result in results if result["merge"]["state"] == "landed"]
+    stage.clock.advance(seconds=5)
+    await stage.call("merge.undo", agent_id=landed)
+    await stage.call("merge.land", agent_id=landed, include_uncommitted=True)
 
 
 async def _leave_waiting(stage: Stage, fleet: dict[str, Any]) -> None:

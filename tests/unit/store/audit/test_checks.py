@@ -10,7 +10,7 @@ from muster.errors import DatabaseDamaged
 from muster.store.audit import CHECKS, MOST, MOST_OF_A_CHECK
 from muster.store.audit.check import Sought
 from muster.store.schema import runs
-from unit.store.audit import clashes, decisions, messages, worktrees
+from unit.store.audit import clashes, decisions, merges, messages, worktrees
 from unit.store.audit.ledgers import asked, contents, copied, look, tamper
 
 RUN = "(SELECT id FROM runs WHERE outcome = 'done' LIMIT 1)"
@@ -47,7 +47,7 @@ FLEETS: list[tuple[str, str, str]] = [
     ("agent.wanted_in_ended", AGENT, "UPDATE fleets SET ended_at = created_at"),
     (
         "team.named_twice",
-        "project FROM fleets LIMIT 1",
+        "project FROM fleets ORDER BY seq LIMIT 1",
         "UPDATE fleets SET kind = 'team', name = 'twin', cancelled_at = NULL",
     ),
     ("agent.run_superseded", AGENT, copied(runs, RUN, number="7")),
@@ -94,14 +94,15 @@ FLEETS: list[tuple[str, str, str]] = [
 ]
 
 
-TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *clashes.TAMPERINGS, *worktrees.TAMPERINGS]
+WORK = (*clashes.TAMPERINGS, *worktrees.TAMPERINGS, *merges.TAMPERINGS)
+TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *WORK]
 
 
 def test_store_that_was_let_alone_has_no_finding_and_is_what_it_was(ledger):
     before = contents(ledger.parent)
     found = look(ledger)
     assert (found.ok, found.errors, found.warnings, found.findings, found.more) == (True, 0, 0, [], 0)
-    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (7, 16, found.head.cursor)
+    assert (found.counts["fleets"], found.counts["agents"], found.counts["events"]) == (8, 19, found.head.cursor)
     assert contents(ledger.parent) == before
 
 

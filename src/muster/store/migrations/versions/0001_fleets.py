@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("max_tokens", sa.BigInteger(), nullable=False),
         sa.Column("max_seconds", sa.BigInteger(), nullable=False),
         sa.Column("on_ask", sa.Text(), nullable=True),
+        sa.Column("land_when_quiet", sa.Boolean(), nullable=False),
         sa.Column("worked_ms", sa.BigInteger(), nullable=False),
         sa.Column("working_since", sa.BigInteger(), nullable=True),
         sa.Column("let_through_at", sa.BigInteger(), nullable=True),

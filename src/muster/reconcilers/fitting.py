@@ -1,0 +1,179 @@
+"""Whether a merge fits: all that git is asked before the user's files are touched.
+
+Blocking; called in a thread. Nothing is written but objects, and one ref of ours that keeps what the merge is made of.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from muster.git.commits import AUTHOR, tree_named
+from muster.git.conflicts import Conflict
+from muster.git.merging import Conflicted, Landing, changes, compute, head_of, keep, ours
+from muster.git.obstacles import obstacles
+from muster.git.project import in_progress, open_project
+from muster.git.review import blob
+from muster.git.run import Checkout, ask, git
+from muster.model.change import PathChange
+from muster.model.merge import MOST_SIDES, NOTHING_TOLD, SIDE, MergeFacts, PathNote, Plan, Sides
+from muster.model.trigger import gives_other_orders, is_package, is_trigger
+from muster.model.worktree import Beginning, Worktree
+from muster.views.merges import MergeWork
+
+KEPT = "refs/muster/merges/{}"
+AGAIN = "`muster merge {agent}` tries it again."
+IN_THE_MIDST = "You are in the midst of a {what} in {project}."
+UNCOMMITTED = "{name} has work that it has not committed."
+TAKE_ALONG = "`muster merge {agent} --include-uncommitted` lands that too."
+IN_THE_WAY = "Something of yours is in the way, and nothing was written."
+CLEAR = "Commit it, or put it elsewhere; then `muster merge {agent}{terms}`."
+CLASH = "Both sides changed the same, and nothing was written."
+SETTLE = "It stays on the branch {branch}. Settle one side, then `muster merge {agent}{terms}` tries it again."
+UNASKED = "It changes files that run by themselves: that lands on your word only."
+UNWELL = "The last run of {name} did not end well: what it did lands on your word only."
+LOOK = "Look at the branch {branch}; `muster merge {agent}{terms}` lands it."
+UNKEPT = "What {name} did could not be snapshotted: {error}"
+NO_SNAPSHOT = "There is no snapshot of what {name} did: it was dropped."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fits:
+    plan: Plan
+    changes: tuple[PathChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """It does not land; `is_conflict`: the two sides themselves are the reason."""
+
+    facts: MergeFacts
+    is_conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """The user's files have all of it."""
+
+
+def has_nothing_new(work: MergeWork, worktree: Worktree) -> bool:
+    """Whether the agent's files are as it found them, or as they were when they last landed: a cheap question."""
+    before = _since(work) or worktree.base
+    return before is not None and worktree.snapshot_tree == _tree_of(Path(work.merge.project), before)
+
+
+def unkept(work: MergeWork, error: str) -> Against:
+    """What cannot be kept is not landed."""
+    return Against(facts=MergeFacts(why=UNKEPT.format(name=work.name, error=error), next=_said(work, AGAIN)))
+
+
+def fit(work: MergeWork, worktree: Worktree) -> Fits | Against | Nothing:
+    """Raises GitFailed."""
+    project = open_project(Path(work.merge.project))
+    if (what := in_progress(project)) is not None:
+        why = IN_THE_MIDST.format(what=what, project=work.merge.project)
+        return Against(facts=MergeFacts(why=why, next=f"Finish it; then {_said(work, AGAIN)}"))
+    if worktree.snapshot is None:
+        return Against(facts=MergeFacts(why=_said(work, NO_SNAPSHOT), next="Have it work again."))
+    loose = _uncommitted(project, worktree)
+    if loose and not work.merge.include_uncommitted:
+        names = [change.path for change in loose]
+        return Against(facts=NOTHING_TOLD.against(names, _said(work, UNCOMMITTED), _said(work, TAKE_ALONG)))
+    tip = worktree.snapshot if loose or worktree.snapshot_tip is None else worktree.snapshot_tip
+    return _against_ours(project, work, worktree, tip)
+
+
+def _against_ours(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -> Fits | Against | Nothing:
+    own = ours(project, [*_begun_with(project, worktree), *_landings(work)])
+    found = compute(project, tip, own, since=_since(work))
+    if isinstance(found, Conflicted):
+        return Against(facts=_conflicting(work, found.conflicts), is_conflict=True)
+    if not found.changes:
+        return Nothing()
+    unasked = tuple(_triggers(project, found.changes))
+    withheld = _withheld(work, unasked) if work.merge.by_itself else None
+    stopped = withheld or _obstructed(project, work, found.changes)
+    if stopped is not None:
+        return Against(facts=replace(stopped, runs_by_itself=unasked))
+    keep(project, KEPT.format(work.merge.id), found, [own, tip])
+    plan = Plan(tip=tip, ours=own, head=head_of(project), runs_by_itself=unasked)
+    return Fits(plan=plan, changes=found.changes)
+
+
+def _landings(work: MergeWork) -> list[Landing]:
+    return [Landing(landed.tip, landed.changes) for landed in work.landed]
+
+
+def _since(work: MergeWork) -> str | None:
+    """The newest of the agent's commits that landed and stands."""
+    tips = [landed.tip for landed in work.landed if landed.agent == work.merge.agent and landed.tip]
+    return tips[-1] if tips else None
+
+
+def _uncommitted(project: Checkout, worktree: Worktree) -> tuple[PathChange, ...]:
+    if worktree.snapshot_tip is None or worktree.snapshot is None:
+        return ()
+    return changes(project, worktree.snapshot_tip, worktree.snapshot)
+
+
+def _begun_with(project: Checkout, worktree: Worktree) -> Iterator[Landing]:
+    """A worktree that began as the user's files were: what was not committed then stands on both sides."""
+    base = worktree.base
+    if worktree.begins_as is not Beginning.DIRTY or base is None:
+        return
+    told = git(project, "cat-file", "commit", base).decode(errors="replace")
+    is_ancestor = ask(project, "merge-base", "--is-ancestor", base, "HEAD")[0] == 0
+    if AUTHOR["GIT_AUTHOR_EMAIL"] in told and not is_ancestor:
+        yield Landing(base, changes(project, f"{base}^", base))
+
+
+def _conflicting(work: MergeWork, conflicts: Sequence[Conflict]) -> MergeFacts:
+    sides = tuple(_sides(conflict) for conflict in conflicts[:MOST_SIDES])
+    names = [conflict.path for conflict in conflicts]
+    return MergeFacts(sides=sides).against(names, CLASH, _said(work, SETTLE))
+
+
+def _sides(conflict: Conflict) -> Sides:
+    return Sides(
+        path=conflict.path,
+        says=conflict.says,
+        ours="…\n".join(hunk.ours for hunk in conflict.hunks)[:SIDE],
+        theirs="…\n".join(hunk.theirs for hunk in conflict.hunks)[:SIDE],
+    )
+
+
+def _triggers(project: Checkout, found: Sequence[PathChange]) -> list[str]:
+    return [change.path for change in found if is_trigger(change) or _runs_others(project, change)]
+
+
+def _runs_others(project: Checkout, change: PathChange) -> bool:
+    return is_package(change) and gives_other_orders(blob(project, change.old), blob(project, change.new))
+
+
+def _withheld(work: MergeWork, unasked: Sequence[str]) -> MergeFacts | None:
+    """Why it does not land by itself, where that is so."""
+    if unasked:
+        return NOTHING_TOLD.against(unasked, UNASKED, _said(work, LOOK))
+    if work.has_failed:
+        return MergeFacts(why=_said(work, UNWELL), next=_said(work, LOOK))
+    return None
+
+
+def _obstructed(project: Checkout, work: MergeWork, found: Sequence[PathChange]) -> MergeFacts | None:
+    stuck = obstacles(project, found)
+    if not stuck:
+        return None
+    notes = tuple(PathNote(path=one.path, why=one.why) for one in stuck)
+    facts = NOTHING_TOLD.against([one.path for one in stuck], IN_THE_WAY, _said(work, CLEAR))
+    return replace(facts, obstacles=notes[: len(facts.files)])
+
+
+def _said(work: MergeWork, words: str) -> str:
+    terms = " --include-uncommitted" if work.merge.include_uncommitted else ""
+    return words.format(name=work.name, agent=work.merge.agent, branch=work.worktree.branch, terms=terms)
+
+
+@lru_cache(maxsize=256)
+def _tree_of(project: Path, commit: str) -> str:
+    """What a commit holds never changes."""
+    return tree_named(open_project(project), commit)

@@ -45,6 +45,13 @@ def test_environment_comes_over_the_file_and_the_file_over_the_defaults(tmp_path
         ("ask_timeout_seconds = 0", "ask_timeout_seconds", ", line 1"),
         ('always_offer = "mesh"', "always_offer", ", line 1"),
         ('always_offer = ["mush"]', "always_offer", ", line 1"),
+        ('mesh_worktree = "yes"', "mesh_worktree", ", line 1"),
+        ('worktree_base = "HEAD"', "worktree_base", ", line 1"),
+        ('worktree_setup = "npm ci"', "worktree_setup", ", line 1"),
+        ('worktree_setup = [""]', "worktree_setup", ", line 1"),
+        ('worktree_copy = ["../secret"]', "worktree_copy", ", line 1"),
+        ('worktree_copy = ["/etc/passwd"]', "worktree_copy", ", line 1"),
+        ('worktree_link = [".git/hooks"]', "worktree_link", ", line 1"),
         ("[port]\nnumber = 5", "port", ""),
         ("port = ", "the file", ""),
         ("port = 1\nport = 2", "the file", ""),
@@ -154,3 +161,8 @@ def test_lock_that_cannot_be_taken_is_refused(tmp_path):
     (tmp_path / "hub.lock").mkdir()
     with refused("state_not_writable"), Home(folder=tmp_path).locked():
         pass
+
+
+def test_commands_come_by_lines_from_the_environment_and_paths_by_commas(tmp_path):
+    found = settings(tmp_path, MUSTER_CFG_WORKTREE_SETUP="npm ci\necho a, b", MUSTER_CFG_WORKTREE_COPY=".env, a/b")
+    assert (found.worktree_setup, found.worktree_copy) == (("npm ci", "echo a, b"), (".env", "a/b"))

@@ -85,8 +85,7 @@ class BridgeDoor:
         actor = await self._actor(request, message)
         agent = await self.engine.query(self.engine.catalog["actor.seat"], SYSTEM, agent=actor.agent)
         assert actor.agent is not None
-        own = await self.engine.query(self.engine.catalog["worktree.of_agent"], SYSTEM, agent=actor.agent)
-        branch = {} if own is None else {"MUSTER_BRANCH": own.branch}
+        branch = {} if agent.branch is None else {"MUSTER_BRANCH": agent.branch}
         if message.kind == SUB_AGENT:
             return JSONResponse({"env": {"MUSTER_RUN": agent.run, **branch}})
         return JSONResponse(

@@ -9,6 +9,7 @@ from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, RunId, ServerId, SessionId
 from muster.model.server import Server, ServerState
 from muster.model.turn import Turn
+from muster.model.worktree import Worktree
 from muster.store.members import members_of
 from muster.store.records import Reading
 from muster.verbs import Member, System, view
@@ -53,12 +54,13 @@ def whoami(tx: Reading, actor: Actor, agent_id: AgentId | None = None) -> Identi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """Where an agent's conversation is to be found, and which run it is in."""
+    """Where an agent's conversation is to be found, and which run it is in; the branch of its own worktree."""
 
     server: Server | None
     session: SessionId | None
     directory: str
     run: RunId
+    branch: str | None
 
 
 @view(by=System)
@@ -66,7 +68,9 @@ def seat(tx: Reading, actor: Actor, agent: AgentId) -> Seat:
     """Where an agent sits."""
     row = tx.get(Agent, agent)
     server = None if row.server is None else tx.get(Server, row.server)
-    return Seat(server=server, session=row.session, directory=row.directory, run=row.run)
+    own = tx.find(Worktree, agent=row.id)
+    branch = None if own is None else own.branch
+    return Seat(server=server, session=row.session, directory=row.directory, run=row.run, branch=branch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

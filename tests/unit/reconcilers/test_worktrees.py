@@ -11,6 +11,7 @@ import pytest
 from muster.hosts.contract import TurnWish
 from muster.hosts.scripted import Reply, ScriptedHost
 from muster.hosts.scripted.host import BUILD
+from muster.model.actor import SYSTEM
 from muster.model.facts import Persona, Terms
 from muster.model.worktree import Beginning, Isolation, Recipe
 from repositories import commit, repository, say, seen, users_own
@@ -404,6 +405,8 @@ async def test_agents_that_share_a_checkout_say_nothing_of_branches_and_those_ap
         (first,) = rows(stage.path, "turns")
         assert own["branch"] in first["preamble"]
         assert "share this checkout" not in first["preamble"]
+        seat = await stage.engine.query(stage.engine.catalog["actor.seat"], SYSTEM, agent=fleet["agent_ids"][0])
+        assert seat.branch == own["branch"]
 
 
 async def test_agent_whose_persona_is_not_committed_works_where_that_is_and_the_answer_says_why(tmp_path):

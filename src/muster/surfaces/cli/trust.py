@@ -63,8 +63,8 @@ def _text(answer: Json) -> str:
     return f"{whole(answer['file'])}: {state}\n{settings}"
 
 
-def _shown(value: int | str | list[str]) -> str:
-    if isinstance(value, list):
+def _shown(value: int | str | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
         return ", ".join(whole(one) for one in value)
     return value if isinstance(value, str) else f"{value:,}"
 

@@ -133,3 +133,33 @@ def test_change_of_a_file_is_seen(home, project):
     write(path, "---\ndescription: new\n---\n")
     os.utime(path, (1, 1))
     assert {persona.name: persona.description for persona in personas.of(str(project))}["a"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("matter", "edits"),
+    [
+        ("mode: primary", True),
+        ("permission: {edit: deny}", False),
+        ("permission: {edit: ask}", True),
+        ("permission: {edit: {'*': deny}}", False),
+        ("permission: {edit: {'*': deny, 'docs/**': allow}}", True),
+        ("permission: {'*': deny, read: allow}", False),
+        ("permission: {'*': deny, edit: allow}", True),
+        ("permission: deny", False),
+        ("tools: {write: false, edit: false}", False),
+        ("tools: {bash: false}", True),
+    ],
+)
+def test_persona_edits_unless_its_definition_forbids_all_of_it(home, project, matter, edits):
+    write(project / ".opencode" / "agent" / "one.md", f"---\n{matter}\n---\nx")
+    assert offered(home, project)["one"].edits == edits
+
+
+def test_built_ins_that_only_look_may_not_edit(home, project):
+    found = offered(home, project)
+    assert {name: persona.edits for name, persona in found.items()} == {
+        "build": True,
+        "explore": False,
+        "general": True,
+        "plan": False,
+    }

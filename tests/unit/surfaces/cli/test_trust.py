@@ -164,3 +164,24 @@ def test_person_sees_what_is_more_than_their_own(user, project):
     assert out.splitlines()[0].endswith("not trusted: what is more than yours does not count")
     assert out.splitlines()[2].split(maxsplit=3) == ["max_tokens_per_fleet", "0", "5,000,000", "more than yours"]
     assert user.say("trust")[1].splitlines()[0].endswith("trusted, as it is now")
+
+
+@pytest.mark.parametrize(
+    ("line", "counts_at_once"),
+    [
+        ('mesh_worktree = "always"', True),
+        ('mesh_worktree = "never"', False),
+        ('worktree_base = "dirty"', True),
+        ('worktree_copy = [".env"]', True),
+        ('worktree_link = ["node_modules"]', False),
+        ('worktree_setup = ["npm ci"]', False),
+    ],
+)
+def test_what_a_project_runs_or_takes_from_its_user_waits_for_trust(user, project, line, counts_at_once):
+    (project / ".muster" / "config.toml").write_text(line)
+    key = line.partition(" ")[0]
+    before = getattr(in_force(user, project), key)
+    assert (before != getattr(Settings(), key)) == counts_at_once
+    assert trust(user)["trusted"]
+    assert getattr(in_force(user, project), key) != getattr(Settings(), key)
+    assert user.say("trust", "--show")[0] == 0

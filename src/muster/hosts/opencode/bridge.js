@@ -7,7 +7,7 @@ const HOOK_MS = 200
 const HELLO_MS = 2000
 const RETRY_MS = 500
 // What must not go wrong for want of a moment: a hub that is away refuses at once, a busy one is given time.
-const BUSY_MS = 1000
+const BUSY_MS = 5000
 // Without a hub nobody minds an agent's ceilings: so long it works on, so long its tool calls are then held.
 const GRACE_MS = 60_000
 const HELD_MS = 600_000

@@ -1,4 +1,4 @@
-"""What worktrees cost in a large repository, beside plain `git worktree add`.
+"""What worktrees and merges cost in a large repository, beside plain `git worktree add`.
 
 Each of ours is made right after a plain one and both are removed again, so that what else the machine does meets both
 alike and the disk holds two at once.
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from bench import merges
 from muster.git import snapshots, worktrees
 from muster.git.project import open_project
 from muster.git.run import Checkout
@@ -58,6 +59,7 @@ def _lines() -> Iterator[str]:
         plain, ours = _creations(project)
         yield f"| {CREATIONS} times plain `git worktree add` | {sum(plain):.1f} s | |"
         yield f"| {CREATIONS} worktrees of ours | {sum(ours):.1f} s ({sum(ours) / sum(plain):.2f} ×) | ≤ 1.5 × |"
+        yield from merges.rows(project)
         yield from _snapshots(project)
 
 

@@ -119,6 +119,9 @@ class Settings:
     worktree_link: tuple[str, ...] = _setting(
         (), "Paths of the project that a new worktree gets a link to (`node_modules`).", words=Kind.PATHS
     )
+    merge_on_cleanup: bool = _setting(
+        default=True, says="Whether `team_cleanup` lands what was not merged; else that is in its way."
+    )
     land_when_quiet: bool = _setting(
         default=True,
         says="Whether what agents did lands in your files when their fleet goes quiet; `muster undo` takes it back.",

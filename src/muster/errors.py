@@ -205,10 +205,10 @@ class Stale(Conflict):
     next = "Read the row again."
 
 
-class SpawnUndone(Conflict):
-    code = "spawn_undone"
-    says = "{member} could not be started: {why}"
-    next = "Mend that and spawn it again; its name is free."
+class NotDone(Conflict):
+    code = "not_done"
+    says = "{why}"
+    next = "{then}"
 
 
 class HubRunning(Conflict):

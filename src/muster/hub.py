@@ -45,6 +45,7 @@ from muster.model.wakeup import Wakefulness
 from muster.model.worktree import Recipe
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
+from muster.reconcilers.cleanups import CleanupsReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
@@ -199,7 +200,8 @@ def _reconcilers(
     errands, merges = ErrandsReconciler(engine, snapshots), MergesReconciler(engine, snapshots)
     pairs = settings.radar_pairs_per_second
     radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
-    return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, *radar]
+    cleanups = CleanupsReconciler(engine, merges=settings.merge_on_cleanup)
+    return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, cleanups, *radar]
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ from muster.model.spent import Spent
 from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
+from muster.reconcilers.cleanups import CleanupsReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
 from muster.reconcilers.deliveries import DeliveriesReconciler
@@ -175,6 +176,7 @@ async def at_work(
     watch: Watch = UNWATCHED,
     on_ask: OnAsk = OnAsk.REFUSE,
     wakefulness: Wakefulness = USUALLY_AWAKE,
+    merge_on_cleanup: bool = True,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
     state = stage.path.parent
@@ -188,6 +190,7 @@ async def at_work(
     decisions = DecisionsReconciler(stage.engine, clock=stage.clock)
     errands = ErrandsReconciler(stage.engine, snapshots)
     merges = MergesReconciler(stage.engine, snapshots)
+    cleanups = CleanupsReconciler(stage.engine, merges=merge_on_cleanup)
     hosts = HostsReconciler(
         stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock
     )
@@ -195,7 +198,7 @@ async def at_work(
         stage.engine, ceilings=ceilings, sharding=sharding, host=stage.host.name, clock=stage.clock
     )
     async with anyio.create_task_group() as tasks:
-        for reconciler in (worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges):
+        for reconciler in (worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, cleanups):
             tasks.start_soon(reconciler.run)
         yield
         tasks.cancel_scope.cancel()

@@ -66,13 +66,7 @@ def land(
     Index, HEAD, stash and every other file stay as they are; merge.undo takes it back.
     """
     _refuse_what_is_not_there(check, land_as)
-    agent = tx.get(Agent, agent_id)
-    worktree = _worktree(tx, agent)
-    for merge in tx.select(Merge, agent=agent.id, state=UNDERWAY):
-        if merge.include_uncommitted is not include_uncommitted:
-            raise Conflict(why=OTHER_TERMS.format(id=merge.id, name=agent.name))
-        return Requested(merge_id=merge.id)
-    merge = request(tx, agent, worktree, by_itself=False, include_uncommitted=include_uncommitted)
+    merge = want_landed(tx, tx.get(Agent, agent_id), include_uncommitted=include_uncommitted)
     return Requested(merge_id=merge.id)
 
 
@@ -82,13 +76,35 @@ def undo(tx: Transaction, actor: Actor, agent_id: AgentId | None = None, merge_i
 
     A file that was changed since stays as it is, and is named under `kept`.
     """
-    merge = _to_undo(tx, agent_id, merge_id)
+    return Requested(merge_id=want_undone(tx, _to_undo(tx, agent_id, merge_id)).id)
+
+
+def want_landed(tx: Transaction, agent: Agent, *, include_uncommitted: bool) -> Merge:
+    """Somebody asks for it; asked for twice at once it is one merge."""
+    worktree = _worktree(tx, agent)
+    for merge in tx.select(Merge, agent=agent.id, state=UNDERWAY):
+        if merge.include_uncommitted is not include_uncommitted:
+            raise Conflict(why=OTHER_TERMS.format(id=merge.id, name=agent.name))
+        return merge
+    return request(tx, agent, worktree, by_itself=False, include_uncommitted=include_uncommitted)
+
+
+def want_undone(tx: Transaction, merge: Merge) -> Merge:
+    """Somebody wants it taken back. Refused where a later one stands on it."""
     if not merge.undo_wanted:
         _refuse_under_later(tx, merge)
         asked, event = merge.ask_undo()
         tx.save(asked)
         tx.record(event)
-    return Requested(merge_id=merge.id)
+    return merge
+
+
+def newest_landed(tx: Transaction, agent: AgentId) -> Merge:
+    """Of which something stands, or may soon. Raises NotFound."""
+    for row in tx.select(Merge, agent=tx.get(Agent, agent).id, newest_first=True):
+        if row.is_underway or tx.any(LandedPath, merge=row.id, state=PathState.WRITTEN):
+            return row
+    raise NotFound(kind="landed merge of", id=agent, hint="`muster review` shows what has landed.")
 
 
 # ── reports ──────────────────────────────────────────────────────────────────────────────────────
@@ -227,10 +243,7 @@ def _to_undo(tx: Transaction, agent: AgentId | None, merge: MergeId | None) -> M
         if not row.is_underway and not tx.any(LandedPath, merge=row.id, state=PathState.WRITTEN):
             raise Conflict(why=f"Merge {row.id} is {row.state}: nothing of it stands in the user's files.")
         return row
-    for row in tx.select(Merge, agent=tx.get(Agent, agent or "").id, newest_first=True):
-        if row.is_underway or tx.any(LandedPath, merge=row.id, state=PathState.WRITTEN):
-            return row
-    raise NotFound(kind="landed merge of", id=str(agent), hint="`muster review` shows what has landed.")
+    return newest_landed(tx, agent or AgentId(""))
 
 
 def _refuse_under_later(tx: Transaction, merge: Merge) -> None:

@@ -7,14 +7,18 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from muster.commands.agents import AgentWish, Directory, Model, Persona, Prompt, enlist
+from muster.commands.cleanups import CleanupWanted, want_cleanup
 from muster.commands.endings import dismiss, noting_rest
 from muster.commands.isolating import notes_of
+from muster.commands.merges import newest_landed, want_landed, want_undone
 from muster.errors import Conflict, Unavailable
 from muster.model.actor import Actor
-from muster.model.agent import AgentStatus, Wanted
+from muster.model.agent import ACTIVE, AgentStatus, Wanted, agent_status
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetKind
-from muster.model.ids import AgentId, FleetId
+from muster.model.ids import AgentId, FleetId, MergeId
+from muster.model.merge import UNDERWAY
+from muster.model.run import Run
 from muster.model.worktree import Worktree
 from muster.store.records import Transaction
 from muster.store.teams import COOL_DOWN, IN_A_ROW, active_teams, failed_spawns, member_named, team_for
@@ -66,6 +70,12 @@ class Dismissed:
     agent_id: AgentId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeAsked:
+    member: str
+    merge_id: MergeId
+
+
 @command(by=Operator, facts=Place)
 def create(tx: Transaction, actor: Actor, name: Name, project: Directory | None = None) -> Created:
     """Make a team in the project, and lead it: team.spawn adds members."""
@@ -84,6 +94,7 @@ def create(tx: Transaction, actor: Actor, name: Name, project: Directory | None 
         max_tokens=shared.max_tokens,
         max_seconds=shared.max_seconds,
         on_ask=place.terms.on_ask,
+        land_when_quiet=False,
         created_at=tx.now,
     )
     tx.add(team)
@@ -148,6 +159,55 @@ def shutdown(tx: Transaction, actor: Actor, member: str, *, force: bool = False,
         with noting_rest(tx, fleet.id):
             dismiss(tx, agent, force=force)
     return Dismissed(member=agent.name, agent_id=agent.id)
+
+
+@command(by=Operator, settles=Settles(view="team.merged", until=lambda _, latest, __: latest.state not in UNDERWAY))
+def merge(
+    tx: Transaction,
+    actor: Actor,
+    member: str,
+    *,
+    include_uncommitted: bool = False,
+    team: Team | None = None,
+) -> MergeAsked:
+    """Land what a member has committed in your files, index and HEAD untouched; `include_uncommitted`: all that it
+    has. A conflict, or something of yours in the way, is an error that names the files; nothing is written then.
+
+    Refused while the member works.
+    """
+    fleet = team_for(tx, actor, team)
+    agent = member_named(tx, fleet, member)
+    if agent_status(agent, tx.get(Run, agent.run)) in ACTIVE:
+        raise Conflict(why=f"{agent.name} is at work: wait until it is idle, or shut it down first.")
+    asked = want_landed(tx, agent, include_uncommitted=include_uncommitted)
+    return MergeAsked(member=agent.name, merge_id=asked.id)
+
+
+@command(by=Operator, settles=Settles(view="team.unmerged", until=lambda _, latest, __: not latest.undo_wanted))
+def undo_merge(tx: Transaction, actor: Actor, member: str, team: Team | None = None) -> MergeAsked:
+    """Take back what of a member landed last. A file that was changed since stays as it is, under `kept`."""
+    agent = member_named(tx, team_for(tx, actor, team), member)
+    return MergeAsked(member=agent.name, merge_id=want_undone(tx, newest_landed(tx, agent.id)).id)
+
+
+@command(
+    by=Operator,
+    settles=Settles(view="team.cleaned", until=lambda _, latest, __: latest.is_done),
+)
+def cleanup(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    force: bool = False,
+    acknowledge_uncommitted: bool = False,
+    team: Team | None = None,
+) -> CleanupWanted:
+    """End your team: what was not merged is merged now, worktrees are removed; branches and snapshots stay.
+
+    Refused while a member works, or where work does not land. `acknowledge_uncommitted`: what was not committed may
+    stay behind. `force` stops who works and goes on over everything; `kept` names what was not merged, and where it is.
+    """
+    return want_cleanup(tx, actor, team, force=force, acknowledge=acknowledge_uncommitted)
 
 
 def _refuse_second(tx: Transaction, actor: Actor, name: str, project: str) -> None:

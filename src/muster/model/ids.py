@@ -16,6 +16,7 @@ VoteId = NewType("VoteId", str)
 WakeupId = NewType("WakeupId", str)
 WorktreeId = NewType("WorktreeId", str)
 SnapshotId = NewType("SnapshotId", str)
+CleanupId = NewType("CleanupId", str)
 ErrandId = NewType("ErrandId", str)
 MergeId = NewType("MergeId", str)
 LandedPathId = NewType("LandedPathId", str)  # a merge's and a number: a colon lies between them

@@ -149,6 +149,13 @@ class Merge:
     undone_at: datetime | None = None
 
     @property
+    def is_uncommitted(self) -> bool:
+        """It was refused for what the agent has not committed, and for nothing of the user's."""
+        told = self.facts
+        is_refused = self.state is MergeState.REFUSED and not self.include_uncommitted
+        return is_refused and bool(told.files) and not (told.obstacles or told.written or told.runs_by_itself)
+
+    @property
     def is_underway(self) -> bool:
         return self.state in UNDERWAY
 

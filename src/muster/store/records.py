@@ -18,6 +18,7 @@ from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.ask import Ask
 from muster.model.clash import Clash
+from muster.model.cleanup import Cleanup
 from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
 from muster.model.errand import Errand
@@ -54,6 +55,7 @@ Record = (
     | Worktree
     | Snapshot
     | Errand
+    | Cleanup
     | Merge
     | LandedPath
     | Clash
@@ -79,6 +81,7 @@ TABLES: Mapping[type, Table] = {
     Worktree: schema.worktrees,
     Snapshot: schema.snapshots,
     Errand: schema.errands,
+    Cleanup: schema.cleanups,
     Merge: schema.merges,
     LandedPath: schema.landed_paths,
     Clash: schema.clashes,
@@ -96,6 +99,7 @@ PREFIXES: Mapping[type, str] = {
     Worktree: "wkt",
     Snapshot: "snp",
     Errand: "ern",
+    Cleanup: "cln",
     Merge: "mrg",
     Clash: "cls",
 }

@@ -11,8 +11,11 @@ from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.fleet import Fleet, FleetKind
 from muster.model.ids import FleetId
+from muster.model.merge import Merge, MergeState
 from muster.model.run import Run, RunState
+from muster.model.worktree import Worktree
 from muster.store.records import PREFIXES, Reading
+from muster.store.statements import SET
 
 IN_A_ROW = 3
 COOL_DOWN = timedelta(minutes=1)
@@ -64,6 +67,39 @@ def failed_spawns(tx: Reading, team: FleetId) -> list[FailedSpawn]:
     failed = takewhile(lambda agent: agent.undone is not None, known)
     told = [(agent, runs[agent.run].ended_at or agent.created_at) for agent in failed]
     return [FailedSpawn(name=agent.name, why=agent.undone or "", at=at) for agent, at in reversed(told)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Work that has not landed. `ref` keeps it, beside the branch."""
+
+    member: str
+    branch: str
+    ref: str
+    why: str
+
+
+def unlanded(tx: Reading, team: FleetId) -> list[Kept]:
+    """What of its members' work is not in the user's files, as far as anybody tried, or would have to."""
+    found = []
+    for own in tx.select(Worktree, fleet=team, snapshot=SET):
+        agent = tx.get(Agent, own.agent)
+        tried = tx.select(Merge, agent=agent.id, newest_first=True, limit=1)
+        if agent.undone is None and (why := _why_unlanded(own, tried[0] if tried else None)):
+            found.append(Kept(member=agent.name, branch=own.branch, ref=own.ref, why=why))
+    return found
+
+
+def _why_unlanded(own: Worktree, tried: Merge | None) -> str | None:
+    match None if tried is None else tried.state:
+        case MergeState.LANDED | MergeState.EMPTY:
+            return None
+        case MergeState.UNDONE:
+            return "its merge was undone"
+        case None:
+            return None if own.snapshot == own.base else "nobody merged it"
+    assert tried is not None
+    return tried.facts.why or f"its merge is {tried.state}"
 
 
 def _own(actor: Actor, teams: Sequence[Fleet]) -> list[Fleet]:

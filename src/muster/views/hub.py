@@ -7,6 +7,7 @@ from muster import __version__
 from muster.model.actor import Actor
 from muster.model.agent import Agent, AgentStatus, agent_status
 from muster.model.ask import Ask, AskState
+from muster.model.cleanup import Cleanup, CleanupState
 from muster.model.errand import Errand, ErrandState
 from muster.model.facts import Condition
 from muster.model.ids import ServerId
@@ -104,6 +105,7 @@ def occupied(tx: Reading, actor: Actor) -> bool:
         or tx.any(Errand, state=ErrandState.WANTED)
         or tx.any(Merge, state=UNDERWAY)
         or tx.any(Merge, undo_wanted=True)
+        or tx.any(Cleanup, state=CleanupState.ASKED)
     )
 
 

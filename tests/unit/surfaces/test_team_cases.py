@@ -220,7 +220,7 @@ async def test_12_nothing_is_left_of_the_worktree_of_a_spawn_that_was_undone(tmp
     own = repository(tmp_path, {"a": "1"})
     async with leading(tmp_path, clock) as lead:
         await lead.create()
-        assert await lead.code("team_spawn", name="alice", prompt="go", model="no/such") == "spawn_undone"
+        assert await lead.code("team_spawn", name="alice", prompt="go", model="no/such") == "not_done"
         await lead.stage.until("worktree.removed")
         assert own.git("worktree", "list").splitlines()[1:] == []
         again = await lead.use("team_spawn", name="alice", prompt="go")
@@ -239,7 +239,7 @@ async def test_12_unknown_persona_and_malformed_model_are_refused_at_once(lead):
 async def test_12_spawn_that_cannot_start_is_undone_and_told_with_the_reason(lead):
     team = await lead.create()
     failed = await lead.use("team_spawn", name="alice", prompt="go", model="no/such")
-    assert failed["error"]["code"] == "spawn_undone"
+    assert failed["error"]["code"] == "not_done"
     assert "no model no/such" in failed["error"]["message"]
     assert await lead.statuses() == {}
     assert (await lead.use("collect_results", fleet_id=team["fleet_id"]))["results"] == []
@@ -261,11 +261,11 @@ async def test_14_third_failure_in_a_row_halts_spawning_until_it_has_cooled_down
     await lead.create()
     doomed = {"prompt": "go", "model": "no/such"}
     for name in ("a", "b", "c"):
-        assert await lead.code("team_spawn", name=name, **doomed) == "spawn_undone"
+        assert await lead.code("team_spawn", name=name, **doomed) == "not_done"
     halted = await lead.use("team_spawn", name="d", prompt="go")
     assert halted["error"]["code"] == "unavailable"
     assert "no model no/such" in halted["error"]["message"]
-    assert await lead.code("team_spawn", name="d", **doomed, force=True) == "spawn_undone"
+    assert await lead.code("team_spawn", name="d", **doomed, force=True) == "not_done"
     assert await lead.code("team_spawn", name="e", prompt="go") == "unavailable"
     lead.stage.clock.advance(seconds=61)
     assert (await lead.use("team_spawn", name="e", prompt="go"))["member"] == "e"

@@ -50,7 +50,14 @@ from muster.model.event.mail import (
     VoteCast,
 )
 from muster.model.event.radar import ClashEnded, ClashFound
-from muster.model.event.teams import AgentDismissed, AgentStopped, AgentUndone, FleetEnded
+from muster.model.event.teams import (
+    AgentDismissed,
+    AgentStopped,
+    AgentUndone,
+    CleanupAsked,
+    CleanupEnded,
+    FleetEnded,
+)
 from muster.model.event.told import Entry, Event, Fact, event_name
 from muster.model.event.work import (
     ErrandAsked,
@@ -90,6 +97,8 @@ __all__ = [
     "AskWithdrawn",
     "ClashEnded",
     "ClashFound",
+    "CleanupAsked",
+    "CleanupEnded",
     "DecisionOpened",
     "DecisionResolved",
     "DeliveryHeld",

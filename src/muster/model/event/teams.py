@@ -3,11 +3,29 @@
 from dataclasses import dataclass
 
 from muster.model.event.told import Event
+from muster.model.ids import CleanupId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetEnded(Event):
     """A team was cleaned up: its name is free again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupAsked(Event):
+    """A team is to end, once all is settled."""
+
+    cleanup: CleanupId
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupEnded(Event):
+    """The team has ended, or goes on, and `why`."""
+
+    cleanup: CleanupId
+    state: str
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from muster.store.schema import (
     agents,
     asks,
     clashes,
+    cleanups,
     decisions,
     errands,
     events,
@@ -83,6 +84,8 @@ TALES = (
     Tale(table=receipts, event="receipt.written", by="receipt", moment="at", same=("action", "by")),
     Tale(table=worktrees, event="worktree.asked", by="worktree", moment="created_at", same=("folder",)),
     Tale(table=snapshots, event="worktree.snapshotted", by="snapshot", moment="taken_at", same=("commit", "why")),
+    Tale(table=cleanups, event="cleanup.asked", by="cleanup", moment="asked_at", same=("force",)),
+    Tale(table=cleanups, event="cleanup.ended", by="cleanup", moment="ended_at", same=("state", "why")),
     Tale(table=errands, event="errand.asked", by="errand", moment="asked_at", same=("kind",)),
     Tale(table=errands, event="errand.ended", by="errand", moment="ended_at", same=("error",)),
 )
@@ -110,6 +113,7 @@ NAMED = {
     "message": messages,
     "worktree": worktrees,
     "errand": errands,
+    "cleanup": cleanups,
     "merge": merges,
     "clash": clashes,
 }

@@ -10,6 +10,7 @@ from muster.store.schema import (
     agents,
     asks,
     clashes,
+    cleanups,
     decisions,
     deliveries,
     errands,
@@ -49,6 +50,7 @@ MOMENTS = (
     (worktrees, "created_at", "removed_at"),
     (snapshots, "taken_at", "dropped_at"),
     (errands, "asked_at", "ended_at"),
+    (cleanups, "asked_at", "ended_at"),
     (clashes, "since", "compared_at"),
 )
 """Of these pairs the first comes first."""

@@ -11,6 +11,7 @@ from muster.store.schema import (
     agents,
     asks,
     clashes,
+    cleanups,
     deliveries,
     errands,
     fleets,
@@ -32,6 +33,13 @@ def fleet_without_agents() -> Wrong:
     """Fleet {id} has no agent, and none but a team is made without."""
     manned = select(agents.c.id).where(agents.c.fleet == fleets.c.id)
     return select(fleets.c.id).where(fleets.c.kind == FleetKind.MESH.value, ~manned.exists())
+
+
+@error
+def cleanup_without_team() -> Wrong:
+    """Cleanup {id} is of fleet {fleet}, and there is no such team."""
+    team = select(fleets.c.id).where(fleets.c.id == cleanups.c.fleet, fleets.c.kind == FleetKind.TEAM.value)
+    return select(cleanups.c.id, cleanups.c.fleet).where(~team.exists())
 
 
 @error

@@ -6,12 +6,13 @@ from sqlalchemy import and_, func, literal, or_, select
 
 from muster.model.agent import Wanted
 from muster.model.ask import AskState
+from muster.model.cleanup import CleanupState
 from muster.model.fleet import FleetKind
 from muster.model.run import RunState
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import kind_of
 from muster.store.records import FIELDS, TABLES
-from muster.store.schema import agents, asks, fleets, runs, turns
+from muster.store.schema import agents, asks, cleanups, fleets, runs, turns
 
 
 @error
@@ -52,6 +53,14 @@ def team_named_twice() -> Wrong:
     active = and_(fleets.c.kind == FleetKind.TEAM.value, fleets.c.ended_at.is_(None), fleets.c.cancelled_at.is_(None))
     columns = (fleets.c.project, fleets.c.name, func.count().label("number"))
     return select(*columns).where(active).group_by(fleets.c.project, fleets.c.name).having(func.count() > 1)
+
+
+@error
+def cleanup_half_ended() -> Wrong:
+    """Cleanup {id} is {state}, ended at {ended_at}: it is asked, or has ended."""
+    is_asked = (cleanups.c.state == CleanupState.ASKED.value).self_group()
+    columns = (cleanups.c.id, cleanups.c.state, cleanups.c.ended_at)
+    return select(*columns).where(is_asked == cleanups.c.ended_at.is_not(None))
 
 
 @error

@@ -4,7 +4,7 @@ Every table has `seq`, the order of insertion: it is what "first in, first out" 
 How values stand in the columns says `columns.py`.
 """
 
-from muster.store.schema.agents import agents, asks, fleets, leads, notices, runs, servers, turns
+from muster.store.schema.agents import agents, asks, cleanups, fleets, leads, notices, runs, servers, turns
 from muster.store.schema.journal import events, requests
 from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
 from muster.store.schema.pieces import metadata
@@ -18,6 +18,7 @@ __all__ = [
     "agents",
     "asks",
     "clashes",
+    "cleanups",
     "decisions",
     "deliveries",
     "errands",

@@ -30,6 +30,23 @@ fleets = Table(
     sqlite_autoincrement=True,
 )
 
+cleanups = Table(
+    "cleanups",
+    metadata,
+    seq(),
+    row_id(),
+    reference("fleet", "fleets"),
+    Column("force", Boolean, nullable=False),
+    Column("acknowledge_uncommitted", Boolean, nullable=False),
+    Column("state", Utf8, nullable=False),
+    Column("why", Utf8),
+    Column("members", Words, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    partial("ix_cleanups_asked", "seq", where="state = 'asked'"),
+    sqlite_autoincrement=True,
+)
+
 servers = Table(
     "servers",
     metadata,

@@ -24,6 +24,10 @@ ANOTHER_FLEET = "(SELECT max(id) FROM fleets WHERE id <> fleet)"
 ANOTHER_DAY = 86_400_000_000
 
 
+CLEANUP = (
+    "INSERT INTO cleanups (id, fleet, force, acknowledge_uncommitted, members, asked_at, state, ended_at) "
+    "VALUES ('cln_1', 'flt_none', 0, 0, '[]', 0,"
+)
 FLEETS: list[tuple[str, str, str]] = [
     # check, subject (SQL), tampering
     (
@@ -42,6 +46,8 @@ FLEETS: list[tuple[str, str, str]] = [
     ("notice.without_lead", "id FROM notices", "UPDATE notices SET session = 'ses_none'"),
     ("notice.without_fleet", "id FROM notices", "UPDATE notices SET fleet = 'flt_none'"),
     ("agent.named_twice", LED, "UPDATE agents SET name = 'worker', wanted = 'running'"),
+    ("cleanup.without_team", "'cln_1'", f"{CLEANUP} 'asked', NULL)"),
+    ("cleanup.half_ended", "'cln_1'", f"{CLEANUP} 'done', NULL)"),
     ("agent.in_another_role", AGENT, f"UPDATE agents SET member = 1 WHERE id = {AGENT}"),
     ("agent.dismissed_and_there", AGENT, f"UPDATE agents SET leaving_at = created_at WHERE id = {AGENT}"),
     ("agent.wanted_in_ended", AGENT, "UPDATE fleets SET ended_at = created_at"),

@@ -526,6 +526,35 @@ def upgrade() -> None:
         postgresql_where=sa.text("wanted = 'absent' AND state <> 'removed'"),
     )
     op.create_table(
+        "cleanups",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("force", sa.Boolean(), nullable=False),
+        sa.Column("acknowledge_uncommitted", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=True),
+        sa.Column("members", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["fleet"],
+            ["fleets.id"],
+        ),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_cleanups_asked",
+        "cleanups",
+        ["seq"],
+        unique=False,
+        sqlite_where=sa.text("state = 'asked'"),
+        postgresql_where=sa.text("state = 'asked'"),
+    )
+    op.create_index("ix_cleanups_fleet", "cleanups", ["fleet"], unique=False)
+    op.create_table(
         "errands",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),

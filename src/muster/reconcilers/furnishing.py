@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO
@@ -89,7 +89,7 @@ def _link(source: Path, target: Path) -> None:
 async def _set_up(worktree: Worktree, place: Path, environment: Mapping[str, str]) -> str | None:
     kept = {name: value for name, value in environment.items() if not name.startswith(OURS)}
     variables = kept | {"MUSTER_BRANCH": worktree.branch, "PWD": worktree.folder}
-    with _alone(place / "setup.lock") as lock:
+    with await anyio.to_thread.run_sync(_alone, place / "setup.lock") as lock:
         for command in worktree.setup:
             how, output = await _run(command, worktree.folder, variables, place / "setup.log", lock)
             if how is not None:
@@ -124,22 +124,22 @@ async def _run(
                 await process.aclose()
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[IO[str]]:
+def _alone(path: Path) -> IO[str]:
     """The lock under which one setup runs; what another one left running is ended."""
-    with path.open("a+", encoding="ascii") as lock:
-        until = monotonic() + ENDING_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                lock.seek(0)
-                _kill(int(lock.read() or 0))
-                if monotonic() > until:
-                    raise GitFailed(what="worktree setup", why="an earlier one cannot be ended") from error
-                sleep(0.01)
-        yield lock
+    lock = path.open("a+", encoding="ascii")
+    until = monotonic() + ENDING_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            _kill(int(lock.read() or 0))
+            if monotonic() > until:
+                lock.close()
+                raise GitFailed(what="worktree setup", why="an earlier one cannot be ended") from error
+            sleep(0.01)
+        else:
+            return lock
 
 
 def _write_group(lock: IO[str], group: int) -> None:

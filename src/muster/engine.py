@@ -177,9 +177,10 @@ class Engine:
     async def _read_facts(self, verb: Verb[..., Any], actor: Actor, named: Mapping[str, Any]) -> object:
         if verb.facts is None:
             return None
-        with anyio.move_on_after(READ_SECONDS):
+        within = getattr(verb.facts, "within_seconds", READ_SECONDS)
+        with anyio.move_on_after(within):
             return await self._readers[verb.facts](self, actor, named)
-        raise Unavailable(why=f"{verb.name}: what it must know could not be read within {READ_SECONDS} s.")
+        raise Unavailable(why=f"{verb.name}: what it must know could not be read within {within} s.")
 
 
 def _take_request_id(given: Json) -> str | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from muster.model.ask import OnAsk
 from muster.model.budget import USUAL, Budgets
@@ -116,8 +117,12 @@ class LandedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """Landed work that stands. `cut` counts the files that the diff had no room for."""
+    """Landed work that stands. `cut` counts the files that the diff had no room for.
 
+    Nobody waits for it to change something, so it may take as long as git takes.
+    """
+
+    within_seconds: ClassVar[float] = 20.0
     files: tuple[LandedFile, ...]
     diff: str
     cut: int

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from muster import engine
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM
 from muster.model.facts import Terms
@@ -310,11 +311,12 @@ async def test_undo_waits_for_a_rebase_of_the_users(stage, hands, mine):
         assert (await stage.call("merge.undo", agent_id=fleet["agent_ids"][0]))["state"] == "undone"
 
 
-async def test_review_shows_all_that_landed_new_files_too_until_it_is_committed(stage, hands, mine):
+async def test_review_shows_all_that_landed_new_files_too_until_it_is_committed(stage, hands, mine, monkeypatch):
     hands.work["one"] = writing(mine, {"a.txt": with_line(2, "alice"), "new.txt": "new\n"})
     hands.work["two"] = writing(mine, {"a.txt": with_line(18, "bob")})
     async with at_work(stage):
         fleet = await fleet_of(stage, "one", "two")
+        monkeypatch.setattr(engine, "READ_SECONDS", 0.0)  # what changes nothing may take its time
         found = await stage.call("merge.review", fleet_id=fleet["fleet_id"])
         assert {file["path"]: len(file["names"]) for file in found["files"]} == {"a.txt": 2, "new.txt": 1}
         for line in ("+alice", "+bob", "-line 2", "+new", "new file mode"):

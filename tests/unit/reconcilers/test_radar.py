@@ -11,6 +11,7 @@ import pytest
 from muster.commands import leads as lead_commands
 from muster.hosts.scripted import ScriptedHost
 from muster.model.actor import OPERATOR, SYSTEM
+from muster.model.facts import Terms
 from muster.model.spent import Spent
 from muster.reconcilers import deliveries as deliveries_module
 from muster.reconcilers import queue as queue_module
@@ -38,7 +39,8 @@ def cast() -> Cast:
 
 @pytest.fixture
 async def stage(tmp_path: Path, clock: Clock, cast: Cast) -> AsyncIterator[Stage]:
-    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock, branches_module) as stage:
+    terms = Terms(land_when_quiet=False)
+    async with ScriptedHost(cast.play) as host, hub(tmp_path, host, clock, branches_module, terms=terms) as stage:
         yield stage
 
 

@@ -215,13 +215,13 @@ def _torn(tick: Callable[[], None]) -> Callable[..., None]:
 class Storm:
     """`plain`: no attribute or setting turns line ends, so that a file's content is its blob's, byte for byte.
 
-    `calm`: the user has done nothing since the last landing.
+    `calm`: the user has done nothing since the last landing. `untouched`: nothing at all.
     """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.chance = Random(seed)
         self.plain = self.chance.random() < 0.6
-        self.calm = True
+        self.calm = self.untouched = True
         self.folder, self.top, self.outside = folder, folder / "project", folder / "outside"
         self.outside.mkdir()
         (self.outside / "f").write_bytes(b"outside\n")
@@ -284,7 +284,7 @@ class Storm:
         else:
             with suppress(OSError):  # where the path is a folder, or is in none
                 DEEDS[deed](self)
-            self.calm = False
+            self.calm = self.untouched = False
 
     def land(self, agent: int) -> None:
         tip = self.chance.choice(self.tips[agent])
@@ -303,12 +303,12 @@ class Storm:
                 told.answer = "landed"
                 write(journal, told)
 
-        is_first = self.calm and not self.standing
         before, calm = self._finish(step)
         told = read(journal)
         self._check(told, told.changes, before, calm=calm)
         self.answers.append(told.answer)
-        assert not (is_first and calm and self.plain) or told.answer not in ("refused", "busy"), told.in_the_way
+        is_first = self.untouched and "landed" not in self.answers[:-1]
+        assert not (is_first and self.plain) or told.answer not in ("refused", "busy"), told.in_the_way
         self.calm = calm and (self.calm or told.answer == "landed")
         if told.answer == "landed":
             changes = tuple(each.change for each in told.outcomes if each.outcome is not Outcome.BLOCKED)
@@ -358,6 +358,7 @@ class Storm:
                 with suppress(OSError):
                     DEEDS[self.chance.choice(FILE_DEEDS)](self)
                 before, calm = (self.world()[0], before[1]), False
+                self.untouched = False
         step()
         return before, calm
 

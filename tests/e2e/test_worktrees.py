@@ -38,7 +38,7 @@ agents:
 
 
 async def test_four_agents_commit_in_one_repository_and_the_user_keeps_everything_as_it_was(tmp_path: Path) -> None:
-    async with stage(tmp_path, COMMITTING) as on:
+    async with stage(tmp_path, COMMITTING, land_when_quiet="false") as on:
         (on.project / "README.md").write_text("the user's own\n")
         (on.project / "notes").write_text("untracked\n")
         before = users_own(on.project)

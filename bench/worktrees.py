@@ -5,6 +5,7 @@ alike and the disk holds two at once.
 """
 
 import os
+import random
 import statistics
 import subprocess
 import tempfile
@@ -12,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from bench import merges
 from muster.git import snapshots, worktrees
+from muster.git.commits import commit_of, temporary_index
 from muster.git.project import open_project
-from muster.git.run import Checkout
+from muster.git.radar import Changes, Side, clash, meet
+from muster.git.run import Checkout, git
 from muster.git.worktrees import WorktreeWish
 
 FILES = 50_000
@@ -25,6 +29,8 @@ IN_A_FOLDER = 50
 LINES = 20
 CREATIONS = 20
 ROUNDS = 9
+BRANCHES = 20
+HOT, CHANGED = 300, 20  # files that agents change, and how many each does
 REF = "refs/muster/bench/agent"
 NOBODY = {
     **{f"GIT_{who}_{what}": "bench" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -61,6 +67,7 @@ def _lines() -> Iterator[str]:
         yield f"| {CREATIONS} worktrees of ours | {sum(ours):.1f} s ({sum(ours) / sum(plain):.2f} ×) | ≤ 1.5 × |"
         yield from merges.rows(project)
         yield from _snapshots(project)
+        yield from _radar(project)
 
 
 def _creations(project: Path) -> tuple[list[float], list[float]]:
@@ -90,6 +97,38 @@ def _snapshots(project: Path) -> Iterator[str]:
     yield f"| a snapshot with one file changed, p50 | {_median(take, before=lambda: _change(checkout))} ms | |"
     yield f"| the user's dirty state as a base | {_median(lambda: _dirty(project)):.0f} ms | |"
     yield f"| removed | {_took(lambda: worktrees.remove(checkout)) * 1000:.0f} ms | |"
+
+
+def _radar(project: Path) -> Iterator[str]:
+    """Each of the branches changes some files of a few hundred, so that most pairs meet and few conflict."""
+    checkout = open_project(project)
+    sides = [_side(checkout, number) for number in range(BRANCHES)]
+    changes = Changes()
+    began = time.perf_counter()
+    names = [changes.of(checkout, side) for side in sides]
+    named = time.perf_counter()
+    pairs = [(a, b) for a, b in combinations(range(BRANCHES), 2) if meet(names[a], names[b])]
+    found = sum(bool(clash(checkout, sides[a], sides[b], among=names[a] | names[b])) for a, b in pairs)
+    done = time.perf_counter()
+    told = f"{BRANCHES} branches: names {(named - began) * 1000:.0f} ms, {len(pairs)} pairs meet, {found} conflict"
+    yield f"| the radar's full pass, {told} | {done - began:.1f} s | |"
+
+
+def _side(checkout: Checkout, number: int) -> Side:
+    base = worktrees.base_of(checkout, dirty=False)
+    chosen = random.Random(number)
+    with temporary_index() as index:
+        git(checkout, "read-tree", base, index=index)
+        lines = b""
+        for file in chosen.sample(range(HOT), CHANGED):
+            path = f"d{file // 2500:02d}/s{file // IN_A_FOLDER:04d}/f{file:05d}.py"
+            content = (checkout.work_tree / path).read_text().splitlines(keepends=True)
+            content[chosen.randrange(len(content))] = f"# agent {number}\n"
+            blob = git(checkout, "hash-object", "-w", "--stdin", stdin="".join(content).encode()).decode().strip()
+            lines += f"100644 {blob}\t{path}".encode() + b"\0"
+        git(checkout, "update-index", "-z", "--index-info", stdin=lines, index=index)
+        tree = git(checkout, "write-tree", index=index).decode().strip()
+    return Side(base, commit_of(checkout, tree, (base,), "measured"))
 
 
 def _dirty(project: Path) -> None:

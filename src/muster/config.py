@@ -26,7 +26,7 @@ WORKTREES = ("mesh_worktree", "worktree_base", "worktree_setup", "worktree_copy"
 CEILINGS = tuple(f"max_{means}_per_{whom}" for means in ("turns", "tokens", "seconds") for whom in ("agent", "fleet"))
 # What a project may set: ceilings, of which a smaller one asks for less and 0 for everything, what its agents may, and
 # how their worktrees are made and landed.
-PER_PROJECT = frozenset(["on_ask", "land_when_quiet", *CEILINGS, *WORKTREES])
+PER_PROJECT = frozenset(["on_ask", "land_when_quiet", "merge_check", *CEILINGS, *WORKTREES])
 
 
 def state_folder() -> Path:
@@ -97,6 +97,10 @@ class Settings:
     snapshot_seconds: int = _setting(
         300, "How long an agent works between two snapshots of its worktree.", least=1, most=300
     )
+    merge_check: str = _setting(
+        "", "A command that what comes of a merge must pass before it lands (`make test`); empty = none."
+    )
+    merge_check_seconds: int = _setting(900, "How long such a command may take.", least=1)
     radar_pairs_per_second: int = _setting(
         20, "How many pairs of agents' work are tried against each other in a second, at most; 0 = none."
     )

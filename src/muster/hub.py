@@ -45,6 +45,7 @@ from muster.model.wakeup import Wakefulness
 from muster.model.worktree import Recipe
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
+from muster.reconcilers.checks import Checks
 from muster.reconcilers.cleanups import CleanupsReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
@@ -70,7 +71,7 @@ from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
 from muster.surfaces.toolkits.team import TEAM
 from muster.surfaces.use import Use
-from muster.trust import settings_of
+from muster.trust import ProjectSettings, settings_of
 from muster.verbs import Catalog
 from muster.views import hub as hub_views
 from muster.views import servers as server_views
@@ -197,11 +198,24 @@ def _reconcilers(
     ceilings, sharding = _ceilings(settings), _sharding(settings)
     admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
     decisions = DecisionsReconciler(engine, clock=_now)
-    errands, merges = ErrandsReconciler(engine, snapshots), MergesReconciler(engine, snapshots)
+    errands, merges = (
+        ErrandsReconciler(engine, snapshots),
+        MergesReconciler(engine, snapshots, _checks(engine, settings, home)),
+    )
     pairs = settings.radar_pairs_per_second
     radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
     cleanups = CleanupsReconciler(engine, merges=settings.merge_on_cleanup)
     return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, cleanups, *radar]
+
+
+def _checks(engine: Engine, settings: config.Settings, home: Home) -> Checks:
+    return Checks(
+        engine,
+        root=home.folder / "checks",
+        seconds=settings.merge_check_seconds,
+        environment=os.environ,
+        command_at=lambda project: _settings_at(home, settings, project).over(settings).merge_check,
+    )
 
 
 @asynccontextmanager
@@ -327,7 +341,7 @@ def _ceilings(settings: config.Settings) -> Ceilings:
 
 
 def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
-    found = settings_of(project, settings, config.named_in(os.environ), home)
+    found = _settings_at(home, settings, project)
     note, there = found.note(), found.over(settings)
     return Terms(
         budgets=_budgets(there),
@@ -342,6 +356,10 @@ def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
         ),
         notes=() if note is None else (note,),
     )
+
+
+def _settings_at(home: Home, settings: config.Settings, project: Path) -> ProjectSettings:
+    return settings_of(project, settings, config.named_in(os.environ), home)
 
 
 def _budgets(settings: config.Settings) -> Budgets:

@@ -27,7 +27,7 @@ UNTRUSTED = (
 
 
 LEAVE = (OnAsk.REFUSE, OnAsk.OPERATOR, OnAsk.ALLOW)  # the later asks for more
-Value = int | OnAsk | Isolation | Beginning | tuple[str, ...]
+Value = int | OnAsk | Isolation | Beginning | str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pkgutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,7 @@ from muster.model.spent import Spent
 from muster.model.wakeup import Wakefulness
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
+from muster.reconcilers.checks import Checks
 from muster.reconcilers.cleanups import CleanupsReconciler
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.decisions import DecisionsReconciler
@@ -176,6 +178,7 @@ async def at_work(
     watch: Watch = UNWATCHED,
     on_ask: OnAsk = OnAsk.REFUSE,
     wakefulness: Wakefulness = USUALLY_AWAKE,
+    merge_check: str = "",
     merge_on_cleanup: bool = True,
 ) -> AsyncIterator[None]:
     """The reconcilers, as the hub runs them."""
@@ -189,7 +192,14 @@ async def at_work(
     deliveries = DeliveriesReconciler(stage.engine, stage.connections, wakefulness=wakefulness)
     decisions = DecisionsReconciler(stage.engine, clock=stage.clock)
     errands = ErrandsReconciler(stage.engine, snapshots)
-    merges = MergesReconciler(stage.engine, snapshots)
+    checks = Checks(
+        stage.engine,
+        root=state / "checks",
+        seconds=WITHIN_SECONDS,
+        environment=os.environ,
+        command_at=lambda _: merge_check,
+    )
+    merges = MergesReconciler(stage.engine, snapshots, checks)
     cleanups = CleanupsReconciler(stage.engine, merges=merge_on_cleanup)
     hosts = HostsReconciler(
         stage.engine, stage.connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=stage.clock

@@ -12,7 +12,7 @@ from muster.model.agent import ACTIVE, Wanted
 from muster.model.cleanup import Cleanup, CleanupState
 from muster.model.fleet import Fleet
 from muster.model.ids import CleanupId, FleetId
-from muster.model.merge import UNDERWAY, Merge, MergeState
+from muster.model.merge import UNDERWAY, Merge, MergeState, Terms
 from muster.model.run import ON_THE_WAY, Run
 from muster.model.worktree import Worktree
 from muster.store.members import FleetMember, members_of
@@ -95,7 +95,7 @@ def _want_landed(tx: Transaction, row: Cleanup, members: Sequence[FleetMember]) 
         tried = tx.select(Merge, agent=member.agent.id, newest_first=True, limit=1)
         is_tried = any(one.requested_at >= row.asked_at or one.state is MergeState.UNDONE for one in tried)
         if own is not None and not is_tried:
-            request(tx, member.agent, own, by_itself=False, include_uncommitted=False)
+            request(tx, member.agent, own, by_itself=False, terms=Terms(include_uncommitted=False))
             asked = True
     return asked
 

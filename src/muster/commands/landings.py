@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from muster.model.agent import Agent, Wanted
 from muster.model.fleet import Fleet, FleetKind
 from muster.model.ids import AgentId, MergeId
-from muster.model.merge import Merge, MergeFacts, MergeState
+from muster.model.merge import Merge, MergeFacts, MergeState, Terms
 from muster.model.worktree import Worktree, WorktreeState
 from muster.store.members import FleetMember
 from muster.store.records import Transaction
@@ -24,12 +24,19 @@ def ask_landings(tx: Transaction, fleet: Fleet, members: Sequence[FleetMember]) 
     for member in members:
         agent = member.agent
         if agent.id in worktrees and agent.wanted is Wanted.RUNNING and landed.get(agent.id) != agent.run:
-            request(tx, agent, worktrees[agent.id], by_itself=True, include_uncommitted=True)
+            request(tx, agent, worktrees[agent.id], by_itself=True, terms=Terms(include_uncommitted=True))
             asked = True
     return asked
 
 
-def request(tx: Transaction, agent: Agent, worktree: Worktree, *, by_itself: bool, include_uncommitted: bool) -> Merge:
+def request(
+    tx: Transaction,
+    agent: Agent,
+    worktree: Worktree,
+    *,
+    by_itself: bool,
+    terms: Terms,
+) -> Merge:
     """Write a merge, which its reconciler makes true."""
     merge = Merge(
         id=MergeId(tx.new_id(Merge)),
@@ -38,7 +45,10 @@ def request(tx: Transaction, agent: Agent, worktree: Worktree, *, by_itself: boo
         project=worktree.project,
         run=agent.run,
         by_itself=by_itself,
-        include_uncommitted=include_uncommitted,
+        include_uncommitted=terms.include_uncommitted,
+        check=terms.check,
+        land_as=terms.land_as,
+        squash=terms.squash,
         requested_by=tx.actor.label,
         requested_at=tx.now,
     )

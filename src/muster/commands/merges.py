@@ -8,7 +8,8 @@ from pydantic import Field
 
 from muster.commands.endings import note_rest
 from muster.commands.landings import request
-from muster.errors import BadValue, Conflict, InvalidInput, NotFound, Stale
+from muster.commands.posting import tell
+from muster.errors import Conflict, InvalidInput, NotFound, Stale
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.change import PathChange
@@ -26,8 +27,11 @@ from muster.model.merge import (
     PathNote,
     PathState,
     Plan,
+    Terms,
 )
+from muster.model.message import MessageType
 from muster.model.worktree import Worktree, WorktreeState
+from muster.prompts.merges import failed_check
 from muster.store.records import Transaction
 from muster.verbs import Operator, Settles, System, command
 
@@ -59,14 +63,19 @@ def land(
     land_as: LandAs = LandAs.WORKING_TREE,
     *,
     include_uncommitted: bool = False,
+    squash: bool = True,
 ) -> Requested:
     """Land what an agent has committed in the user's files. `include_uncommitted`: as its worktree stands.
 
-    Nothing is written where it conflicts, or where something of the user's is in the way; the answer says what.
-    Index, HEAD, stash and every other file stay as they are; merge.undo takes it back.
+    `check` is a shell command that what comes of it must pass first, at the top of a checkout of its own; without it
+    the setting `merge_check` holds. Nothing is written where it conflicts, or where something of the user's is in the
+    way; the answer says what.
+    `land_as`: `working_tree`; `branch`, a new one of ours; `commits`, on your branch: one commit by the agent, or with
+    `squash` false its own and a merge. Otherwise index, HEAD, stash and every other file stay as they are. merge.undo
+    takes it back.
     """
-    _refuse_what_is_not_there(check, land_as)
-    merge = want_landed(tx, tx.get(Agent, agent_id), include_uncommitted=include_uncommitted)
+    terms = Terms(include_uncommitted=include_uncommitted, check=check, land_as=land_as, squash=squash)
+    merge = want_landed(tx, tx.get(Agent, agent_id), terms)
     return Requested(merge_id=merge.id)
 
 
@@ -79,14 +88,14 @@ def undo(tx: Transaction, actor: Actor, agent_id: AgentId | None = None, merge_i
     return Requested(merge_id=want_undone(tx, _to_undo(tx, agent_id, merge_id)).id)
 
 
-def want_landed(tx: Transaction, agent: Agent, *, include_uncommitted: bool) -> Merge:
+def want_landed(tx: Transaction, agent: Agent, terms: Terms) -> Merge:
     """Somebody asks for it; asked for twice at once it is one merge."""
     worktree = _worktree(tx, agent)
     for merge in tx.select(Merge, agent=agent.id, state=UNDERWAY):
-        if merge.include_uncommitted is not include_uncommitted:
+        if merge.terms != terms:
             raise Conflict(why=OTHER_TERMS.format(id=merge.id, name=agent.name))
         return merge
-    return request(tx, agent, worktree, by_itself=False, include_uncommitted=include_uncommitted)
+    return request(tx, agent, worktree, by_itself=False, terms=terms)
 
 
 def want_undone(tx: Transaction, merge: Merge) -> Merge:
@@ -102,7 +111,7 @@ def want_undone(tx: Transaction, merge: Merge) -> Merge:
 def newest_landed(tx: Transaction, agent: AgentId) -> Merge:
     """Of which something stands, or may soon. Raises NotFound."""
     for row in tx.select(Merge, agent=tx.get(Agent, agent).id, newest_first=True):
-        if row.is_underway or tx.any(LandedPath, merge=row.id, state=PathState.WRITTEN):
+        if row.is_underway or _stands(tx, row):
             return row
     raise NotFound(kind="landed merge of", id=agent, hint="`muster review` shows what has landed.")
 
@@ -145,7 +154,7 @@ def write(tx: Transaction, actor: Actor, merge: MergeId, paths: Sequence[str]) -
             tx.save(path.write())
     if not tx.any(LandedPath, merge=row.id, state=PathState.PLANNED):
         files = [path.path for path in tx.select(LandedPath, merge=row.id)]
-        _answer(tx, *row.land(row.facts.naming(files), tx.now))
+        _answer(tx, *row.land(row.facts.naming(files) if files else row.facts, tx.now))
 
 
 @command(by=System)
@@ -168,6 +177,38 @@ def conflict(tx: Transaction, actor: Actor, merge: MergeId, facts: MergeFacts) -
 def refuse(tx: Transaction, actor: Actor, merge: MergeId, facts: MergeFacts) -> None:
     """Nothing was written."""
     _answer(tx, *tx.get(Merge, merge).refuse(facts, tx.now))
+
+
+@command(by=System)
+def pass_check(tx: Transaction, actor: Actor, merges: Sequence[tuple[MergeId, str]]) -> None:
+    """What comes of these, each with its tree, passed together. One that was withdrawn meanwhile is left out."""
+    for id, tree in merges:
+        row = tx.get(Merge, id)
+        if row.state is MergeState.REQUESTED:
+            passed, event = row.pass_check(tree)
+            tx.save(passed)
+            tx.record(event)
+
+
+@command(by=System)
+def fail_check(tx: Transaction, actor: Actor, merge: MergeId, facts: MergeFacts) -> None:
+    """Alone it did not pass: it does not land, and its agent hears why.
+
+    What lands by itself wakes its agent for that once in a row, so that nobody works for ever on what cannot pass.
+    """
+    row = tx.get(Merge, merge)
+    was_woken = row.by_itself and _failed_before(tx, row)
+    refused, event = row.refuse(facts, tx.now)
+    tell(tx, row.agent, MessageType.ALERT, failed_check(facts), row.id, lapses=was_woken)
+    _answer(tx, refused, event)
+
+
+@command(by=System)
+def put_back(tx: Transaction, actor: Actor, merge: MergeId) -> None:
+    """The user's side is another than when it was checked."""
+    waiting, event = tx.get(Merge, merge).wait_again()
+    tx.save(waiting)
+    tx.record(event)
 
 
 @command(by=System)
@@ -212,18 +253,16 @@ def _answer(tx: Transaction, merge: Merge, event: Event) -> None:
         note_rest(tx, merge.fleet)
 
 
+def _failed_before(tx: Transaction, merge: Merge) -> bool:
+    before = [one for one in tx.select(Merge, agent=merge.agent, newest_first=True, limit=2) if one.id != merge.id]
+    return bool(before) and before[0].state is MergeState.REFUSED and before[0].facts.check is not None
+
+
 def _stopped(row: Merge, obstacle: PathNote, written: Sequence[str]) -> MergeFacts:
     facts = replace(row.facts, obstacles=(obstacle,), written=tuple(written[:MOST_FILES]))
     if written:
         return facts.against([obstacle.path], HALF, HALF_NEXT.format(merge=row.id, agent=row.agent))
     return facts.against([obstacle.path], IN_THE_WAY, f"Then `muster merge {row.agent}` again.")
-
-
-def _refuse_what_is_not_there(check: str | None, land_as: LandAs) -> None:
-    if check is not None:
-        raise BadValue(field="check", expected="nothing, for no check is run before landing yet", got=check[:60])
-    if land_as is not LandAs.WORKING_TREE:
-        raise BadValue(field="land_as", expected="working_tree, the only one there is yet", got=land_as)
 
 
 def _worktree(tx: Transaction, agent: Agent) -> Worktree:
@@ -240,10 +279,14 @@ def _to_undo(tx: Transaction, agent: AgentId | None, merge: MergeId | None) -> M
         raise InvalidInput(why="Name the merge, or the agent whose newest landed merge is meant.")
     if merge is not None:
         row = tx.get(Merge, merge)
-        if not row.is_underway and not tx.any(LandedPath, merge=row.id, state=PathState.WRITTEN):
+        if not row.is_underway and not _stands(tx, row):
             raise Conflict(why=f"Merge {row.id} is {row.state}: nothing of it stands in the user's files.")
         return row
     return newest_landed(tx, agent or AgentId(""))
+
+
+def _stands(tx: Transaction, merge: Merge) -> bool:
+    return merge.is_on_branch or tx.any(LandedPath, merge=merge.id, state=PathState.WRITTEN)
 
 
 def _refuse_under_later(tx: Transaction, merge: Merge) -> None:

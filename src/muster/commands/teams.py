@@ -10,14 +10,14 @@ from muster.commands.agents import AgentWish, Directory, Model, Persona, Prompt,
 from muster.commands.cleanups import CleanupWanted, want_cleanup
 from muster.commands.endings import dismiss, noting_rest
 from muster.commands.isolating import notes_of
-from muster.commands.merges import newest_landed, want_landed, want_undone
+from muster.commands.merges import Check, newest_landed, want_landed, want_undone
 from muster.errors import Conflict, Unavailable
 from muster.model.actor import Actor
 from muster.model.agent import ACTIVE, AgentStatus, Wanted, agent_status
 from muster.model.facts import Place
 from muster.model.fleet import Fleet, FleetKind
 from muster.model.ids import AgentId, FleetId, MergeId
-from muster.model.merge import UNDERWAY
+from muster.model.merge import UNDERWAY, Terms
 from muster.model.run import Run
 from muster.model.worktree import Worktree
 from muster.store.records import Transaction
@@ -166,12 +166,14 @@ def merge(
     tx: Transaction,
     actor: Actor,
     member: str,
+    check: Check | None = None,
     *,
     include_uncommitted: bool = False,
     team: Team | None = None,
 ) -> MergeAsked:
     """Land what a member has committed in your files, index and HEAD untouched; `include_uncommitted`: all that it
     has. A conflict, or something of yours in the way, is an error that names the files; nothing is written then.
+    `check`: a shell command that must pass on what comes of it.
 
     Refused while the member works.
     """
@@ -179,7 +181,7 @@ def merge(
     agent = member_named(tx, fleet, member)
     if agent_status(agent, tx.get(Run, agent.run)) in ACTIVE:
         raise Conflict(why=f"{agent.name} is at work: wait until it is idle, or shut it down first.")
-    asked = want_landed(tx, agent, include_uncommitted=include_uncommitted)
+    asked = want_landed(tx, agent, Terms(include_uncommitted=include_uncommitted, check=check))
     return MergeAsked(member=agent.name, merge_id=asked.id)
 
 

@@ -5,18 +5,20 @@ What git is asked, and what is done to files, stands in `git/`; when, in what or
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any  # what is told of a merge is JSON
 
 from muster.errors import Conflict, Stale
 from muster.model.change import PathChange
 from muster.model.event import (
+    MergeChecked,
     MergeComputed,
     MergeConflicted,
     MergeEmptied,
     MergeKept,
     MergeLanded,
+    MergePutBack,
     MergeRefused,
     MergeRequested,
     MergeUndoAsked,
@@ -27,6 +29,8 @@ from muster.model.ids import AgentId, FleetId, LandedPathId, MergeId, RunId
 MOST_FILES = 100  # named in an answer; all of them stand in rows of their own, or on the branch
 MOST_SIDES = 10  # conflicts told with both sides
 SIDE = 2_000  # letters of each side
+
+PUT_BACK = timedelta(minutes=1)
 
 
 class MergeState(StrEnum):
@@ -79,8 +83,9 @@ class MergeFacts:
     """What is told of a merge beside its state; `files` and `more` count what it changed, or what stopped it.
 
     `obstacles` are the user's, `sides` those of a conflict. `runs_by_itself`: files of it that somebody's program runs
-    unasked. `written`: of a merge that was stopped, what it had written. `kept`: what an undo could not take back;
-    `undo_why`: why it took nothing back.
+    unasked. `written`: of a merge that was stopped, what it had written. `check`: the command that tried it, and
+    `output` what that printed last where it did not pass. `kept`: what an undo could not take back; `undo_why`: why it
+    took nothing back.
     """
 
     files: tuple[str, ...] = ()
@@ -91,6 +96,8 @@ class MergeFacts:
     sides: tuple[Sides, ...] = ()
     runs_by_itself: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    check: str | None = None
+    output: str | None = None
     kept: tuple[PathNote, ...] = ()
     undo_why: str | None = None
 
@@ -111,12 +118,30 @@ NOTHING_TOLD = MergeFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is asked for with a merge."""
+
+    include_uncommitted: bool
+    check: str | None = None
+    land_as: LandAs = LandAs.WORKING_TREE
+    squash: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a merge is made of, once it is computed."""
+    """What a merge is made of, once it is computed. `tree` is what comes of it; `check` found that good.
+
+    `ref` is to be moved to `commit`, where it lands as commits; `files` are what that changes.
+    """
 
     tip: str
     ours: str
     head: str | None
+    tree: str
+    ref: str | None = None
+    commit: str | None = None
+    files: tuple[str, ...] = ()
+    check: str | None = None
     runs_by_itself: tuple[str, ...] = ()
 
 
@@ -126,6 +151,11 @@ class Merge:
 
     `by_itself`: nobody asked, the fleet went quiet after the agent's `run`. `tip` is the commit of the agent's that is
     landed, `ours` the one that stands for the user's side, `head` the user's HEAD at that moment.
+
+    As commits it lands by `ref` moving to `commit`: one, or with `squash` false the agent's own and a merge of them.
+
+    `check` is the command that it must pass; None: what holds in the project. `checked` is the tree that passed. Each
+    time that another tree has come of it by then it is put back.
     """
 
     id: MergeId
@@ -136,6 +166,12 @@ class Merge:
     by_itself: bool
     include_uncommitted: bool
     land_as: LandAs = LandAs.WORKING_TREE
+    squash: bool = True
+    ref: str | None = None
+    commit: str | None = None
+    check: str | None = None
+    checked: str | None = None
+    put_back: int = 0
     requested_by: str
     state: MergeState = MergeState.REQUESTED
     tip: str | None = None
@@ -159,14 +195,32 @@ class Merge:
     def is_underway(self) -> bool:
         return self.state in UNDERWAY
 
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            include_uncommitted=self.include_uncommitted, check=self.check, land_as=self.land_as, squash=self.squash
+        )
+
+    @property
+    def is_on_branch(self) -> bool:
+        """It stands on a branch of ours, and in no file of the user's."""
+        return self.land_as is LandAs.BRANCH and self.state is MergeState.LANDED
+
+    @property
+    def due_at(self) -> datetime:
+        """Its place in line: once put back it lets pass what was requested shortly after it, and nothing later."""
+        return self.requested_at + self.put_back * PUT_BACK
+
     def request(self) -> MergeRequested:
         return MergeRequested(fleet=self.fleet, agent=self.agent, merge=self.id, project=self.project)
 
     def compute(self, plan: Plan, paths: int, now: datetime) -> tuple["Merge", MergeComputed]:
         """What is to be written is known."""
         self._require(MergeState.REQUESTED)
-        facts = replace(self.facts, runs_by_itself=plan.runs_by_itself[:MOST_FILES])
+        facts = replace(self.facts, runs_by_itself=plan.runs_by_itself[:MOST_FILES], check=plan.check)
+        facts = facts.naming(plan.files)
         made_of = replace(self, tip=plan.tip, ours=plan.ours, head=plan.head, facts=facts)
+        made_of = replace(made_of, ref=plan.ref, commit=plan.commit)
         merge = replace(made_of, state=MergeState.COMPUTED, computed_at=now)
         return merge, MergeComputed(fleet=self.fleet, agent=self.agent, merge=self.id, paths=paths)
 
@@ -187,6 +241,18 @@ class Merge:
         self._require(*UNDERWAY)
         refused = self._answered(MergeState.REFUSED, facts, now)
         return refused, MergeRefused(fleet=self.fleet, agent=self.agent, merge=self.id, why=facts.why or "")
+
+    def pass_check(self, tree: str) -> tuple["Merge", MergeChecked]:
+        """What comes of it was found good, as it was then."""
+        self._require(MergeState.REQUESTED)
+        passed = replace(self, checked=tree)
+        return passed, MergeChecked(fleet=self.fleet, agent=self.agent, merge=self.id, tree=tree)
+
+    def wait_again(self) -> tuple["Merge", MergePutBack]:
+        """Something else has come of it since it was checked."""
+        self._require(MergeState.REQUESTED)
+        waiting = replace(self, checked=None, put_back=self.put_back + 1)
+        return waiting, MergePutBack(fleet=self.fleet, agent=self.agent, merge=self.id, times=waiting.put_back)
 
     def find_nothing(self, now: datetime) -> tuple["Merge", MergeEmptied]:
         self._require(MergeState.REQUESTED)

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from muster.git.commits import AUTHOR, tree_named
+from muster.git.branching import (
+    Author,
+    contains,
+    current_branch,
+    free_branch,
+    landed_commit,
+    not_as_committed,
+    with_uncommitted,
+)
+from muster.git.commits import AUTHOR, commit_of, empty_commit, tree_named
 from muster.git.conflicts import Conflict
 from muster.git.merging import Conflicted, Landing, changes, compute, head_of, keep, ours
 from muster.git.obstacles import obstacles
@@ -16,7 +25,7 @@ from muster.git.project import in_progress, open_project
 from muster.git.review import blob
 from muster.git.run import Checkout, ask, git
 from muster.model.change import PathChange
-from muster.model.merge import MOST_SIDES, NOTHING_TOLD, SIDE, MergeFacts, PathNote, Plan, Sides
+from muster.model.merge import MOST_SIDES, NOTHING_TOLD, SIDE, LandAs, MergeFacts, PathNote, Plan, Sides
 from muster.model.trigger import gives_other_orders, is_package, is_trigger
 from muster.model.worktree import Beginning, Worktree
 from muster.views.merges import MergeWork
@@ -33,12 +42,19 @@ SETTLE = "It stays on the branch {branch}. Settle one side, then `muster merge {
 UNASKED = "It changes files that run by themselves: that lands on your word only."
 UNWELL = "The last run of {name} did not end well: what it did lands on your word only."
 LOOK = "Look at the branch {branch}; `muster merge {agent}{terms}` lands it."
+DETACHED = "No branch is checked out, so there is none for commits to land on."
+ATTACH = "Check one out; or `muster merge {agent} --as branch{terms}`."
+STAGED = "Paths that it changes are staged or changed in your checkout, and nothing was written."
+LANDING = "Land the work of {name}"
 UNKEPT = "What {name} did could not be snapshotted: {error}"
 NO_SNAPSHOT = "There is no snapshot of what {name} did: it was dropped."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fits:
+    """`commit` is what comes of it."""
+
+    commit: str
     plan: Plan
     changes: tuple[PathChange, ...]
 
@@ -67,8 +83,11 @@ def unkept(work: MergeWork, error: str) -> Against:
     return Against(facts=MergeFacts(why=UNKEPT.format(name=work.name, error=error), next=_said(work, AGAIN)))
 
 
-def fit(work: MergeWork, worktree: Worktree) -> Fits | Against | Nothing:
-    """Raises GitFailed."""
+def fit(work: MergeWork, worktree: Worktree, *, after: str | None = None) -> Fits | Against | Nothing:
+    """`after`: what is to come of others that land before it, which the user's files do not show yet.
+
+    Raises GitFailed.
+    """
     project = open_project(Path(work.merge.project))
     if (what := in_progress(project)) is not None:
         why = IN_THE_MIDST.format(what=what, project=work.merge.project)
@@ -80,11 +99,15 @@ def fit(work: MergeWork, worktree: Worktree) -> Fits | Against | Nothing:
         names = [change.path for change in loose]
         return Against(facts=NOTHING_TOLD.against(names, _said(work, UNCOMMITTED), _said(work, TAKE_ALONG)))
     tip = worktree.snapshot if loose or worktree.snapshot_tip is None else worktree.snapshot_tip
-    return _against_ours(project, work, worktree, tip)
+    if work.merge.land_as is LandAs.WORKING_TREE:
+        return _against_ours(project, work, worktree, tip, after)
+    return _on_head(project, work, worktree, tip)
 
 
-def _against_ours(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -> Fits | Against | Nothing:
-    own = ours(project, [*_begun_with(project, worktree), *_landings(work)])
+def _against_ours(
+    project: Checkout, work: MergeWork, worktree: Worktree, tip: str, after: str | None
+) -> Fits | Against | Nothing:
+    own = after or ours(project, [*_begun_with(project, worktree), *_landings(work)])
     found = compute(project, tip, own, since=_since(work))
     if isinstance(found, Conflicted):
         return Against(facts=_conflicting(work, found.conflicts), is_conflict=True)
@@ -92,12 +115,57 @@ def _against_ours(project: Checkout, work: MergeWork, worktree: Worktree, tip: s
         return Nothing()
     unasked = tuple(_triggers(project, found.changes))
     withheld = _withheld(work, unasked) if work.merge.by_itself else None
-    stopped = withheld or _obstructed(project, work, found.changes)
+    stopped = withheld or (None if after else _obstructed(project, work, found.changes))
     if stopped is not None:
         return Against(facts=replace(stopped, runs_by_itself=unasked))
-    keep(project, KEPT.format(work.merge.id), found, [own, tip])
-    plan = Plan(tip=tip, ours=own, head=head_of(project), runs_by_itself=unasked)
-    return Fits(plan=plan, changes=found.changes)
+    commit = keep(project, KEPT.format(work.merge.id), found, [own, tip])
+    plan = Plan(tip=tip, ours=own, head=head_of(project), tree=found.tree, runs_by_itself=unasked)
+    return Fits(commit=commit, plan=plan, changes=found.changes)
+
+
+def _on_head(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -> Fits | Against | Nothing:
+    """As commits, on what the user has committed: what only stands in the files is nobody's commit."""
+    head, onto = head_of(project), current_branch(project)
+    is_onto = work.merge.land_as is LandAs.COMMITS
+    if is_onto and onto is None:
+        return Against(facts=MergeFacts(why=DETACHED, next=_said(work, ATTACH)))
+    own = _committed(project, work, head)
+    found = compute(project, tip, own, since=_since_committed(work))
+    if isinstance(found, Conflicted):
+        return Against(facts=_conflicting(work, found.conflicts), is_conflict=True)
+    if not found.changes:
+        return Nothing()
+    stuck = not_as_committed(project, found.changes) if is_onto else []
+    if stuck:
+        return Against(facts=NOTHING_TOLD.against(stuck, STAGED, _said(work, CLEAR)))
+    author = Author(name=work.name, says=LANDING.format(name=work.name))
+    history = tip if tip == worktree.snapshot_tip else with_uncommitted(project, tip, worktree.snapshot_tip, author)
+    commit = landed_commit(project, found.tree, history, author, squash=work.merge.squash)
+    keep(project, KEPT.format(work.merge.id), found, [own, tip, commit])
+    plan = Plan(
+        tip=tip,
+        ours=own,
+        head=head,
+        tree=found.tree,
+        ref=onto if is_onto else free_branch(project, work.name),
+        commit=commit,
+        files=tuple(change.path for change in found.changes),
+        runs_by_itself=tuple(_triggers(project, found.changes)),
+    )
+    return Fits(commit=commit, plan=plan, changes=found.changes if is_onto else ())
+
+
+def _committed(project: Checkout, work: MergeWork, head: str | None) -> str:
+    """The user's side, which knows what of agents' it holds by commits of ours."""
+    if head is None:
+        return empty_commit(project)
+    tips = [one.tip for one in work.committed if contains(project, head, one.commit)]
+    return commit_of(project, f"{head}^{{tree}}", (head, *tips), "The user's side of a merge") if tips else head
+
+
+def _since_committed(work: MergeWork) -> str | None:
+    tips = [one.tip for one in work.committed if one.agent == work.merge.agent]
+    return tips[-1] if tips else None
 
 
 def _landings(work: MergeWork) -> list[Landing]:
@@ -170,6 +238,8 @@ def _obstructed(project: Checkout, work: MergeWork, found: Sequence[PathChange])
 
 def _said(work: MergeWork, words: str) -> str:
     terms = " --include-uncommitted" if work.merge.include_uncommitted else ""
+    if work.merge.land_as is not LandAs.WORKING_TREE:
+        terms += f" --as {work.merge.land_as}"
     return words.format(name=work.name, agent=work.merge.agent, branch=work.worktree.branch, terms=terms)
 
 

@@ -34,13 +34,14 @@ async def furnish(worktree: Worktree, place: Path, environment: Mapping[str, str
     `place` is a folder of ours beside the worktree.
     """
     try:
-        await anyio.to_thread.run_sync(_bring, worktree)
+        await anyio.to_thread.run_sync(bring, worktree)
         return await _set_up(worktree, place, environment) if worktree.setup else None
     except OSError as error:
         return f"worktree setup: {error}"
 
 
-def _bring(worktree: Worktree) -> None:
+def bring(worktree: Worktree) -> None:
+    """Files of the project's own that it gets a copy of, or a link to. Raises OSError."""
     for path in worktree.copy:
         if pair := _pair(worktree, path):
             _copy(*pair)

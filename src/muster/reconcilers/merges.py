@@ -7,6 +7,7 @@ touched, and a path that is written already is only noted.
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any  # a coroutine's own affairs
@@ -17,13 +18,15 @@ from anyio import from_thread
 from muster.checkpoints import checkpoint
 from muster.commands import merges as merge_commands
 from muster.engine import Engine
-from muster.errors import GitFailed, Stale
+from muster.errors import GitFailed, Stale, UnknownSetting
 from muster.git.landing import Landed, Outcome, land, undo
 from muster.git.project import in_progress, open_project
 from muster.model.actor import SYSTEM
 from muster.model.event import Entry
-from muster.model.merge import MergeFacts, MergeState, PathNote, PathState
+from muster.model.merge import LandAs, MergeFacts, MergeState, PathNote, PathState
 from muster.model.worktree import Occasion, Worktree, WorktreeState
+from muster.reconcilers.checks import Checks
+from muster.reconcilers.committing import advance, retreat
 from muster.reconcilers.fitting import AGAIN, IN_THE_MIDST, Against, Fits, Nothing, fit, has_nothing_new, unkept
 from muster.reconcilers.queue import Reconciler
 from muster.reconcilers.snapshots import Snapshots
@@ -43,9 +46,10 @@ class MergesReconciler(Reconciler):
 
     workers = 4
 
-    def __init__(self, engine: Engine, snapshots: Snapshots) -> None:
+    def __init__(self, engine: Engine, snapshots: Snapshots, checks: Checks) -> None:
         super().__init__(engine)
         self._snapshots = snapshots
+        self._checks = checks
 
     async def keys(self) -> Iterable[str]:
         return await self.engine.query(merge_views.projects, SYSTEM)
@@ -70,11 +74,14 @@ class MergesReconciler(Reconciler):
 
     async def _compute(self, work: MergeWork) -> None:
         merge = work.merge.id
+        answer: Fits | Against | Nothing | None
         try:
             answer = await self._answer(work)
-        except GitFailed as error:
-            facts = MergeFacts(why=error.message, next=AGAIN.format(agent=work.merge.agent))
-            answer = Against(facts=facts)
+            if isinstance(answer, Fits):
+                answer = await self._checked(work, answer)
+        except (GitFailed, UnknownSetting, OSError) as error:
+            why = str(error) if isinstance(error, OSError) else error.message
+            answer = Against(facts=MergeFacts(why=why, next=AGAIN.format(agent=work.merge.agent)))
         match answer:
             case Fits():
                 checkpoint("merge.compute:kept")
@@ -88,11 +95,25 @@ class MergesReconciler(Reconciler):
             case Nothing():
                 await self.engine.execute(merge_commands.find_nothing, SYSTEM, merge=merge)
 
+    async def _checked(self, work: MergeWork, fits: Fits) -> Fits | None:
+        """None: it is not its turn to be written yet, or never; that is reported."""
+        command = await self._checks.command_of(work)
+        if not command:
+            return fits
+        if work.merge.checked == fits.plan.tree:
+            return replace(fits, plan=replace(fits.plan, check=command))
+        if work.merge.checked is not None:
+            await self.engine.execute(merge_commands.put_back, SYSTEM, merge=work.merge.id)
+        else:
+            await self._checks.judge(work, fits, command, self._snapshotted)
+        return None
+
     async def _answer(self, work: MergeWork) -> Fits | Against | Nothing:
         worktree = await self._snapshotted(work)
         if worktree.snapshot_error is not None:
             return unkept(work, worktree.snapshot_error)
-        if await anyio.to_thread.run_sync(has_nothing_new, work, worktree):
+        is_plain = work.merge.land_as is LandAs.WORKING_TREE
+        if is_plain and await anyio.to_thread.run_sync(has_nothing_new, work, worktree):
             return Nothing()
         return await anyio.to_thread.run_sync(fit, work, worktree)
 
@@ -110,6 +131,15 @@ class MergesReconciler(Reconciler):
     async def _land(self, work: MergeWork) -> None:
         planned = [path.change for path in work.paths if path.state is PathState.PLANNED]
         project = await anyio.to_thread.run_sync(open_project, Path(work.merge.project))
+        if work.merge.ref is not None:
+            why = await anyio.to_thread.run_sync(advance, project, work.merge, planned)
+            if why is not None:
+                obstacle = PathNote(path=work.merge.ref, why=why)
+                await self.engine.execute(merge_commands.stop, SYSTEM, merge=work.merge.id, obstacle=obstacle)
+                return
+        if not planned:
+            await self.engine.execute(merge_commands.write, SYSTEM, merge=work.merge.id, paths=())
+            return
         try:
             stuck = await self._walk(land(project, planned), partial(self._note_written, work), past_obstacles=False)
         except GitFailed as error:  # before anything was written: the contents could not be made
@@ -137,6 +167,10 @@ class MergesReconciler(Reconciler):
         if (what := await anyio.to_thread.run_sync(in_progress, project)) is not None:
             return IN_THE_MIDST.format(what=what, project=work.merge.project)
         standing = [path.change for path in work.paths if path.state is PathState.WRITTEN]
+        if work.merge.ref is not None:
+            why = await anyio.to_thread.run_sync(retreat, project, work.merge, work.name, standing)
+            if why is not None:
+                return why
         return await self._walk(undo(project, standing), partial(self._note_undone, work), past_obstacles=True)
 
     async def _note_undone(self, work: MergeWork, paths: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from muster.model.agent import Agent
 from muster.model.change import PathChange
 from muster.model.facts import Review
 from muster.model.ids import AgentId, FleetId, MergeId
-from muster.model.merge import UNDERWAY, LandedPath, Merge, MergeState, PathState
+from muster.model.merge import UNDERWAY, LandAs, LandedPath, Merge, MergeState, PathState
 from muster.model.run import Outcome, Run
 from muster.model.worktree import Worktree
 from muster.store.records import Reading
@@ -75,8 +75,18 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """An agent's `tip` that landed by a commit."""
+
+    agent: AgentId
+    tip: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeWork:
-    """What the next merge of a project is made from. `landed` are those before it that stand, oldest first.
+    """What the next merge of a project is made from. `landed` are those before it that stand, oldest first; `committed`
+    those that landed as commits on the user's branch.
 
     `has_failed`: the agent's newest run did not end well. `paths`: of its own plan.
     """
@@ -87,6 +97,7 @@ class MergeWork:
     has_failed: bool
     paths: tuple[LandedPath, ...]
     landed: tuple[Landed, ...]
+    committed: tuple[Committed, ...]
 
 
 @view(by=Operator)
@@ -129,10 +140,17 @@ def projects(tx: Reading, actor: Actor) -> list[str]:
 @view(by=System)
 def next_(tx: Reading, actor: Actor, project: str) -> MergeWork | None:
     """The one whose turn it is there: what is being written, else the oldest undo, else the oldest request."""
-    for where in ({"state": MergeState.COMPUTED}, {"undo_wanted": True}, {"state": MergeState.REQUESTED}):
+    for where in ({"state": MergeState.COMPUTED}, {"undo_wanted": True}):
         if (merge := tx.find(Merge, project=project, **where)) is not None:
             return _work(tx, merge)
-    return None
+    waiting = _in_line(tx, project)
+    return _work(tx, waiting[0]) if waiting else None
+
+
+@view(by=System)
+def line(tx: Reading, actor: Actor, project: str) -> list[MergeWork]:
+    """Those that wait there, in the order in which they are taken."""
+    return [_work(tx, merge) for merge in _in_line(tx, project)]
 
 
 @view(by=System)
@@ -149,8 +167,14 @@ def standing(
     return found
 
 
+def _in_line(tx: Reading, project: str) -> list[Merge]:
+    return sorted(tx.select(Merge, project=project, state=MergeState.REQUESTED), key=lambda merge: merge.due_at)
+
+
 def row_of(tx: Reading, merge: Merge) -> MergeRow:
     told = merge.facts.told()
+    if merge.ref is not None:
+        told |= {"ref": merge.ref, "commit": merge.commit}
     return MergeRow(
         merge_id=merge.id,
         agent_id=merge.agent,
@@ -179,7 +203,14 @@ def _work(tx: Reading, merge: Merge) -> MergeWork:
         has_failed=tx.get(Run, merge.run).outcome is not Outcome.DONE,
         paths=tuple(tx.select(LandedPath, merge=merge.id)),
         landed=tuple(_landed(tx, others)),
+        committed=tuple(_committed(others)),
     )
+
+
+def _committed(merges: Iterable[Merge]) -> Iterable[Committed]:
+    for merge in merges:
+        if merge.land_as is LandAs.COMMITS and merge.state is MergeState.LANDED and merge.tip and merge.commit:
+            yield Committed(agent=merge.agent, tip=merge.tip, commit=merge.commit)
 
 
 def _landed(tx: Reading, merges: Iterable[Merge]) -> Iterable[Landed]:

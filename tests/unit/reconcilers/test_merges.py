@@ -395,12 +395,3 @@ async def test_landing_that_is_stopped_names_what_stands_and_can_be_undone(stage
         undone = await stage.call("merge.undo", agent_id=fleet["agent_ids"][0])
         assert undone["state"] == "undone"
     assert files_of(mine) == before["files"] | {"b.txt": b"mine, just now\n"}
-
-
-async def test_what_is_not_there_yet_is_refused_by_name(stage, hands, mine):
-    async with at_work(stage):
-        fleet = await fleet_of(stage, "think")
-        for wish in ({"check": "make test"}, {"land_as": "commits"}):
-            with refused("bad_value") as caught:
-                await stage.call("merge.land", agent_id=fleet["agent_ids"][0], **wish)
-            assert caught.value.facts["field"] in wish

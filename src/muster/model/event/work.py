@@ -153,3 +153,19 @@ class MergeKept(Event):
 
     merge: MergeId
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeChecked(Event):
+    """What comes of it passed its check."""
+
+    merge: MergeId
+    tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergePutBack(Event):
+    """Something else has come of it since it was checked: it is checked anew, after others that wait."""
+
+    merge: MergeId
+    times: int

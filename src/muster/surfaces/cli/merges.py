@@ -21,14 +21,33 @@ FILES_SHOWN = 20
 @click.argument("agent")
 @fleet_option
 @click.option("--include-uncommitted", "with_uncommitted", is_flag=True, help="Land what it has not committed, too.")
+@click.option("--check", metavar="COMMAND", help="What comes of it must pass this first; else `merge_check` holds.")
+@click.option(
+    "--as",
+    "land_as",
+    type=click.Choice(["working_tree", "branch", "commits"]),
+    default="working_tree",
+    help="Where: in your files (as it does anyway), on a branch of its own, or as a commit on yours.",
+)
+@click.option("--all-commits", "keeps_all", is_flag=True, help="Land the agent's own commits with a merge, not one.")
 @json_option
-def merge(agent: str, fleet: str | None, *, with_uncommitted: bool, as_json: bool) -> int:
+def merge(
+    agent: str,
+    fleet: str | None,
+    check: str | None,
+    land_as: str,
+    *,
+    with_uncommitted: bool,
+    keeps_all: bool,
+    as_json: bool,
+) -> int:
     """Land what AGENT (a name or an id) has committed in your files. Index, HEAD and all other files stay as they are.
 
     Exit code 4: it conflicts, or something of yours is in the way; nothing is written then.
     """
     hub = Hub.find()
     wish: Json = {"agent_id": agent_id(hub, agent, fleet), "include_uncommitted": with_uncommitted}
+    wish |= {"check": check, "land_as": land_as, "squash": not keeps_all}
     with progress("it lands", as_json=as_json):
         answer = hub.call("merge.land", request_id=new_request_id(), **wish)
     show(answer, as_json=as_json, text=_merge_text)
@@ -84,6 +103,13 @@ def _merge_text(answer: Json) -> str:
         lines += [f"  {visible(one['says'])}", *_side("yours", one["ours"]), *_side("the agent's", one["theirs"])]
     if unasked := facts.get("runs_by_itself"):
         lines.append(f"  runs by itself: {', '.join(map(visible, unasked))}")
+    if "output" in facts:
+        lines += [
+            f"  check: {visible(facts['check'])}",
+            *(f"    {line}" for line in whole(facts["output"]).splitlines()),
+        ]
+    if "ref" in facts:
+        lines.append(f"  {facts['commit'][:12]} on {visible(facts['ref'].removeprefix('refs/heads/'))}")
     if "next" in facts:
         lines.append(f"  next: {whole(facts['next'])}")
     return "\n".join(lines)

@@ -45,7 +45,11 @@ async def working(tmp_path: Path, **terms: Any) -> AsyncIterator[tuple[Stage, Ca
     """Nothing lands by itself unless a test wants that."""
     cast, terms = Cast(), {"land_when_quiet": False} | terms
     host = ScriptedHost(cast.play, personas=(BUILD, PLAN))
-    async with host, hub(tmp_path, host, Clock(), terms=Terms(**terms)) as stage, at_work(stage):
+    async with (
+        host,
+        hub(tmp_path, host, Clock(), terms=Terms(**{"land_when_quiet": False} | terms)) as stage,
+        at_work(stage),
+    ):
         yield stage, cast
 
 

@@ -47,7 +47,7 @@ async def working(tmp_path: Path, **terms: Any) -> AsyncIterator[tuple[Stage, Ca
     host = ScriptedHost(cast.play, personas=(BUILD, PLAN))
     async with (
         host,
-        hub(tmp_path, host, Clock(), terms=Terms(**{"land_when_quiet": False} | terms)) as stage,
+        hub(tmp_path, host, Clock(), terms=Terms(**terms)) as stage,
         at_work(stage),
     ):
         yield stage, cast

@@ -42,7 +42,7 @@ PATH = LandedPath(
     new_blob="b",
     new_mode="100644",
 )
-PLAN = Plan(tip="t", ours="o", head="h")
+PLAN = Plan(tip="t", ours="o", head="h", tree="tree")
 
 
 @pytest.mark.parametrize("state", MergeState)

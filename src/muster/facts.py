@@ -4,7 +4,6 @@ Above them: the engine, which gives them 300 ms. Below them: the file system and
 find out raises; it never guesses.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +15,15 @@ from typing import Any  # the arguments of the verb that will run
 import anyio.to_thread
 
 from muster.engine import Engine, Reader
-from muster.errors import BadValue, GitFailed, HostFailed, MissingField
+from muster.errors import BadValue, HostFailed, MissingField
 from muster.git.project import open_project, top_level
 from muster.git.review import committed, difference
-from muster.git.run import Checkout, git
+from muster.git.run import Checkout
 from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
 from muster.model.change import PathChange
-from muster.model.facts import Address, Condition, LandedFile, Persona, Place, Progress, Review, Terms, Transcript
+from muster.model.facts import Address, Condition, LandedFile, Place, Progress, Review, Terms, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
@@ -174,34 +173,14 @@ def _place(host: Host, terms_at: TermsAt, worktrees: Path, directory: str) -> Pl
         raise BadValue(field="project", expected="the absolute path of a directory that exists", got=directory[:200])
     path = path.resolve()
     top = top_level(path)
-    personas = host.personas(str(path))
     return Place(
         directory=str(path),
         project=str(top or path),
         git=top is not None,
         worktrees=str(worktrees),
-        personas=personas,
-        uncommitted=frozenset() if top is None else _uncommitted(top, personas),
+        personas=host.personas(str(path)),
         terms=terms_at(top or path),
     )
-
-
-def _uncommitted(top: Path, personas: Sequence[Persona]) -> frozenset[str]:
-    """Those of the project's own that its last commit does not have: in a worktree of that nobody would know them."""
-    own = {one.name: Path(one.source).relative_to(top).as_posix() for one in personas if _is_within(one.source, top)}
-    if not own:
-        return frozenset()
-    try:
-        found = git(open_project(top), "ls-tree", "-r", "-z", "--full-tree", "--name-only", "HEAD", *own.values())
-    except GitFailed:  # nothing is committed, or git refuses the repository, which is told where it is worked in
-        return frozenset(own)
-    committed = set(os.fsdecode(found).split("\0"))
-    return frozenset(name for name, path in own.items() if path not in committed)
-
-
-def _is_within(source: str, top: Path) -> bool:
-    path = Path(source)
-    return path.is_absolute() and path.is_relative_to(top)
 
 
 def _is_directory(path: Path) -> bool:

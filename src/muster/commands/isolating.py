@@ -8,7 +8,7 @@ from muster.model.agent import Agent
 from muster.model.facts import Persona, Place
 from muster.model.ids import AgentId, WorktreeId
 from muster.model.run import LIVE, Run
-from muster.model.worktree import Beginning, Isolation, Presence, Worktree, WorktreeState
+from muster.model.worktree import Isolation, Presence, Worktree, WorktreeState
 from muster.store.records import Transaction
 
 SNAPSHOTS = "refs/muster/snapshots/{fleet}/{name}"  # under `refs/muster/` alone it would hide the branch
@@ -20,8 +20,6 @@ SHARED = (
     "{who} in the shared checkout {directory}{why}: edits are not kept apart there, and Muster keeps no copy of them."
 )
 NO_GIT = ", for there is no git repository"
-UNCOMMITTED = ", for their persona is not committed"
-COMMITTED = "false, or a persona that is committed: a worktree would not have {source} (or set worktree_base to dirty)"
 IN_GIT = "false, or a project in git (`git init`): there is no repository at {project}"
 
 
@@ -36,14 +34,7 @@ def isolates(persona: Persona, place: Place, field: str, *, wished: bool | None)
     is_required = wished is True or place.terms.isolation is Isolation.ALWAYS
     if is_required and not place.git:
         raise BadValue(field=field, expected=IN_GIT.format(project=place.project), got="true")
-    if is_required and _is_lost(persona.name, place):
-        raise BadValue(field=field, expected=COMMITTED.format(source=persona.source), got="true")
-    return place.git and not _is_lost(persona.name, place)
-
-
-def _is_lost(persona: str, place: Place) -> bool:
-    """A worktree would not have its definition."""
-    return persona in place.uncommitted and place.terms.recipe.begins_as is Beginning.HEAD
+    return place.git
 
 
 def worktree_for(tx: Transaction, agent: Agent, place: Place) -> Worktree:
@@ -80,8 +71,7 @@ def notes_of(place: Place, agents: Sequence[Agent], isolated: Sequence[Worktree]
     if apart:
         notes.append(OWN.format(who=_some("Agents work", len(apart), len(agents)), folder=place.worktrees))
     if sharing:
-        who, lost = _some("Agents work", len(sharing), len(agents)), any(_is_lost(one.persona, place) for one in agents)
-        why = NO_GIT if not place.git else UNCOMMITTED if lost else ""
+        who, why = _some("Agents work", len(sharing), len(agents)), "" if place.git else NO_GIT
         notes.append(SHARED.format(who=who, directory=place.directory, why=why))
     return notes
 

@@ -34,7 +34,7 @@ def submodules(checkout: Checkout) -> frozenset[bytes]:
 
 def files_inside(checkout: Checkout, folders: Iterable[bytes], depth: int = DEPTH) -> list[bytes]:
     """What is ignored neither by the rules of these repositories, and of those inside them, nor by the worktree's."""
-    return _not_ignored(checkout, list(_files_inside(checkout, folders, depth)))
+    return not_ignored(checkout, list(_files_inside(checkout, folders, depth)), _no_index(checkout))
 
 
 def populated(checkout: Checkout, modules: Iterable[bytes]) -> list[bytes]:
@@ -50,7 +50,7 @@ def repositories(checkout: Checkout) -> list[bytes]:
         if folder != top and b".git" in (*folders, *files):
             found.append(folder[len(top) + 1 :])
         folders[:] = [name for name in folders if name != b".git"]
-    return sorted(_not_ignored(checkout, found))
+    return sorted(not_ignored(checkout, found, _no_index(checkout)))
 
 
 def has_own_commits(checkout: Checkout, module: bytes) -> bool:
@@ -73,13 +73,14 @@ def _files_inside(checkout: Checkout, folders: Iterable[bytes], depth: int) -> I
         yield from _files_inside(checkout, [path for path in found if path.endswith(b"/")], depth - 1)
 
 
-def _not_ignored(checkout: Checkout, paths: list[bytes]) -> list[bytes]:
+def not_ignored(checkout: Checkout, paths: list[bytes], index: Path | None = None) -> list[bytes]:
+    """Those that git does not ignore; what the index tracks it never does."""
     if not paths:
         return []
     asked = b"".join(HERE + path + b"\0" for path in paths)
     plain = {"GIT_LITERAL_PATHSPECS": "0"}  # it knows names only, and refuses to be told so
     command = ("check-ignore", "-z", "--stdin")
-    code, out, err = ask(checkout, *command, stdin=asked, index=_no_index(checkout), environment=plain)
+    code, out, err = ask(checkout, *command, stdin=asked, index=index, environment=plain)
     if code not in (0, 1):  # 1: none is
         raise GitFailed(what="check-ignore", why=err.decode(errors="replace").strip())
     ignored = {path.removeprefix(HERE) for path in out.split(b"\0")}

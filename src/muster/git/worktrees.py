@@ -5,7 +5,7 @@ of it can be done again after a crash at any point, and ends the same.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -15,10 +15,10 @@ from muster.errors import GitFailed
 from muster.git.beside import Note, beside, delete, read, sync, sync_all, whole, working_on, write
 from muster.git.capture import begin
 from muster.git.commits import DURABLE, commit_named, commit_of, empty_commit, temporary_index, tree_named, unlock
-from muster.git.contents import Rules, copy_index, follow, write_tree
+from muster.git.contents import ADD, Rules, copy_index, follow, write_tree
 from muster.git.project import open_project
 from muster.git.run import Checkout, ask, git
-from muster.git.within import has_own_commits, links, repositories, submodules
+from muster.git.within import has_own_commits, links, not_ignored, repositories, submodules
 from muster.model import filename
 
 REMOVING = "removing"
@@ -76,23 +76,47 @@ def owned(project: Checkout, root: Path) -> list[Path]:
     )
 
 
-def base_of(project: Checkout, *, dirty: bool) -> str:
-    """The commit that a worktree begins at: HEAD, or one on top of it with all that the user has not committed.
+def base_of(project: Checkout, *, dirty: bool, along: Sequence[Path] = ()) -> str:
+    """The commit that a worktree begins at: HEAD, or one on top of it with what the user has not committed.
 
-    Nothing of the user's is touched; in an empty repository there is an empty commit instead of HEAD's.
+    That is all of it, or only the files `along` as they stand; never what git ignores. Nothing of the user's is
+    touched; in an empty repository there is an empty commit instead of HEAD's.
     """
     head = commit_named(project, "HEAD") or empty_commit(project)
-    if not dirty:
+    if not dirty and not along:
         return head
     with temporary_index() as index:
-        theirs = copy_index(project.git_dir / "index", index.with_name("theirs"))
-        copy_index(project.git_dir / "index", index)
-        modules = submodules(project) | links(project, index)
-        follow(project, index, Rules(theirs=theirs, modules=modules, takes_repositories=False))
+        if dirty:
+            _enter_all(project, index)
+        else:
+            git(project, "read-tree", head, index=index)
+        private = ignored(project, along)
+        names = [path.relative_to(project.work_tree) for path in _within(project, along) if path not in private]
+        git(project, *ADD, stdin=b"".join(os.fsencode(name) + b"\0" for name in names), index=index)
         tree = write_tree(project, index)
     if tree == tree_named(project, head):
         return head
     return commit_of(project, tree, (head,), "The user's work that was not committed yet")
+
+
+def _enter_all(project: Checkout, index: Path) -> None:
+    theirs = copy_index(project.git_dir / "index", index.with_name("theirs"))
+    copy_index(project.git_dir / "index", index)
+    modules = submodules(project) | links(project, index)
+    follow(project, index, Rules(theirs=theirs, modules=modules, takes_repositories=False))
+
+
+def ignored(project: Checkout, paths: Sequence[Path]) -> list[Path]:
+    """Files below the top that git ignores and does not track."""
+    names = {os.fsencode(path.relative_to(project.work_tree)): path for path in _within(project, paths)}
+    taken = not_ignored(project, [*names])
+    return [path for name, path in names.items() if name not in taken]
+
+
+def _within(project: Checkout, paths: Sequence[Path]) -> list[Path]:
+    """Those that git can hold: below the top, and not by way of a link."""
+    inside = [path for path in paths if path.is_relative_to(project.work_tree) and path.is_file()]
+    return [path for path in inside if path.parent == path.parent.resolve()]
 
 
 def remove(checkout: Checkout, *, told: bool = False) -> None:

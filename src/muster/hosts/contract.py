@@ -277,6 +277,10 @@ class Host(Protocol):
         """What that process holds; 0 where it is gone."""
         ...
 
+    def configured_by(self, directory: str) -> tuple[Path, ...]:
+        """The files, absolute, that say which personas there are in a directory and what agents may do there."""
+        ...
+
     def personas(self, directory: str) -> tuple[Persona, ...]:
         """The personas that may be asked for in a directory, from its files and the user's.
 

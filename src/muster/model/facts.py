@@ -49,7 +49,7 @@ class Place:
     """A directory that agents are asked to work in, as it was found.
 
     `directory` is absolute and exists; `project` is the git top level above it, else the directory itself. `git`: it
-    is one. Worktrees are made below the folder `worktrees`. `uncommitted`: personas that the last commit does not have.
+    is one. Worktrees are made below the folder `worktrees`.
     """
 
     directory: str
@@ -57,7 +57,6 @@ class Place:
     git: bool
     worktrees: str
     personas: tuple[Persona, ...]
-    uncommitted: frozenset[str] = frozenset()
     terms: Terms = Terms()
 
 

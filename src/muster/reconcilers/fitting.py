@@ -27,7 +27,7 @@ from muster.git.run import Checkout, ask, git
 from muster.model.change import PathChange
 from muster.model.merge import MOST_SIDES, NOTHING_TOLD, SIDE, LandAs, MergeFacts, PathNote, Plan, Sides
 from muster.model.trigger import gives_other_orders, is_package, is_trigger
-from muster.model.worktree import Beginning, Worktree
+from muster.model.worktree import Worktree
 from muster.views.merges import MergeWork
 
 KEPT = "refs/muster/merges/{}"
@@ -45,6 +45,8 @@ LOOK = "Look at the branch {branch}; `muster merge {agent}{terms}` lands it."
 DETACHED = "No branch is checked out, so there is none for commits to land on."
 ATTACH = "Check one out; or `muster merge {agent} --as branch{terms}`."
 STAGED = "Paths that it changes are staged or changed in your checkout, and nothing was written."
+BEGUN_WITH = "{name} began with files that you had not committed, and they would come along in its history."
+SQUASHED = "Land it as one commit: `muster merge {agent}{terms}`."
 LANDING = "Land the work of {name}"
 UNKEPT = "What {name} did could not be snapshotted: {error}"
 NO_SNAPSHOT = "There is no snapshot of what {name} did: it was dropped."
@@ -129,7 +131,9 @@ def _on_head(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -
     is_onto = work.merge.land_as is LandAs.COMMITS
     if is_onto and onto is None:
         return Against(facts=MergeFacts(why=DETACHED, next=_said(work, ATTACH)))
-    own = _committed(project, work, head)
+    if not work.merge.squash and _own_base(project, worktree) is not None:
+        return Against(facts=MergeFacts(why=_said(work, BEGUN_WITH), next=_said(work, SQUASHED)))
+    own = _committed(project, work, worktree, head)
     found = compute(project, tip, own, since=_since_committed(work))
     if isinstance(found, Conflicted):
         return Against(facts=_conflicting(work, found.conflicts), is_conflict=True)
@@ -155,11 +159,15 @@ def _on_head(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -
     return Fits(commit=commit, plan=plan, changes=found.changes if is_onto else ())
 
 
-def _committed(project: Checkout, work: MergeWork, head: str | None) -> str:
-    """The user's side, which knows what of agents' it holds by commits of ours."""
-    if head is None:
-        return empty_commit(project)
-    tips = [one.tip for one in work.committed if contains(project, head, one.commit)]
+def _committed(project: Checkout, work: MergeWork, worktree: Worktree, head: str | None) -> str:
+    """The user's side, which knows what of agents' it holds by commits of ours.
+
+    What a worktree began with that the user had not committed is nobody's work here: it is known, and not in it.
+    """
+    head = head or empty_commit(project)
+    base = _own_base(project, worktree)
+    begun = [base] if base is not None else []
+    tips = begun + [one.tip for one in work.committed if contains(project, head, one.commit)]
     return commit_of(project, f"{head}^{{tree}}", (head, *tips), "The user's side of a merge") if tips else head
 
 
@@ -185,14 +193,18 @@ def _uncommitted(project: Checkout, worktree: Worktree) -> tuple[PathChange, ...
 
 
 def _begun_with(project: Checkout, worktree: Worktree) -> Iterator[Landing]:
-    """A worktree that began as the user's files were: what was not committed then stands on both sides."""
-    base = worktree.base
-    if worktree.begins_as is not Beginning.DIRTY or base is None:
-        return
-    told = git(project, "cat-file", "commit", base).decode(errors="replace")
-    is_ancestor = ask(project, "merge-base", "--is-ancestor", base, "HEAD")[0] == 0
-    if AUTHOR["GIT_AUTHOR_EMAIL"] in told and not is_ancestor:
+    """What it began with that was not committed then stands on both sides."""
+    if (base := _own_base(project, worktree)) is not None:
         yield Landing(base, changes(project, f"{base}^", base))
+
+
+def _own_base(project: Checkout, worktree: Worktree) -> str | None:
+    """The commit that the worktree began at, where that is one of ours on top of the user's."""
+    if worktree.base is None or ask(project, "merge-base", "--is-ancestor", worktree.base, "HEAD")[0] == 0:
+        return None
+    headers = git(project, "cat-file", "commit", worktree.base).decode(errors="replace").partition("\n\n")[0]
+    is_ours = AUTHOR["GIT_AUTHOR_EMAIL"] in headers and "\nparent " in headers
+    return worktree.base if is_ours else None
 
 
 def _conflicting(work: MergeWork, conflicts: Sequence[Conflict]) -> MergeFacts:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,12 +128,28 @@ class WorktreesReconciler(Reconciler):
         base = worktree.base or await self._begin(worktree, project)
         await self._git(_checked_out, project, worktree.rest_on(base))
         checkpoint("worktree.create:checked_out")
-        return await furnish(worktree, beside(Path(worktree.folder)), os.environ)
+        private = await self._git(self._private, project, worktree)
+        furnished = replace(worktree, copy=tuple(dict.fromkeys([*worktree.copy, *private])))
+        return await furnish(furnished, beside(Path(worktree.folder)), os.environ)
 
     async def _begin(self, worktree: Worktree, project: Checkout) -> str:
         """Agents that were asked for together begin as the same commit, whoever is made first."""
-        base = await self._git(partial(worktrees.base_of, project, dirty=worktree.begins_as is Beginning.DIRTY))
+        base = await self._git(self._base_of, project, worktree)
         return await self.engine.execute(worktree_commands.rest_on, SYSTEM, worktree=worktree.id, base=base)
+
+    def _base_of(self, project: Checkout, worktree: Worktree) -> str:
+        is_dirty = worktree.begins_as is Beginning.DIRTY
+        return worktrees.base_of(project, dirty=is_dirty, along=self._configured_by(worktree))
+
+    def _private(self, project: Checkout, worktree: Worktree) -> list[str]:
+        """What of the host's configuration git ignores is no part of any commit: it is copied."""
+        found = worktrees.ignored(project, self._configured_by(worktree))
+        return [str(path.relative_to(project.work_tree)) for path in found]
+
+    def _configured_by(self, worktree: Worktree) -> list[Path]:
+        """The host's configuration in the project. An agent without it might do more than the user allows there."""
+        directory = str(Path(worktree.project) / worktree.subfolder)
+        return [path for host in self._connections.hosts for path in host.configured_by(directory)]
 
     async def _tend(self, house: House) -> float | None:
         """A snapshot where one is owed, or was not taken for long; and a look whether the folder is there still."""

@@ -13,7 +13,7 @@ async def test_setup_ends_what_an_earlier_one_left_running_and_runs_anew(tmp_pat
     place, folder = tmp_path / ".ann", tmp_path / "ann"
     place.mkdir()
     folder.mkdir()
-    with (place / "setup.lock").open("w+") as lock:
+    with (place / "command.lock").open("w+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         orphan = subprocess.Popen(["sleep", "300"], start_new_session=True, pass_fds=[lock.fileno()])
         lock.write(str(orphan.pid))

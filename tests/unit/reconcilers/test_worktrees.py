@@ -414,23 +414,27 @@ async def test_agents_that_share_a_checkout_say_nothing_of_branches_and_those_ap
         assert seat.branch == own["branch"]
 
 
-async def test_agent_whose_persona_is_not_committed_works_where_that_is_and_the_answer_says_why(tmp_path):
+@pytest.mark.parametrize("ignored", [False, True])
+async def test_hosts_configuration_comes_along_uncommitted_and_lands_nowhere(tmp_path, ignored):
     project = tmp_path / "project"
     repository(project)
+    if ignored:
+        commit(project, "ignore", **{".gitignore": ".opencode\n"})
     poet = Persona(name="poet", description="", mode="primary", source=str(project / ".opencode" / "agent" / "poet.md"))
     (project / ".opencode" / "agent").mkdir(parents=True)
-    Path(poet.source).write_text("---\ndescription: Writes verse\n---\n")
-    cast = Cast()
+    Path(poet.source).write_text("---\npermission: {bash: deny}\n---\n")
+    before, cast = users_own(project), Cast()
     host = ScriptedHost(cast.play, personas=(BUILD, poet))
-    async with host, hub(tmp_path, host, Clock()) as stage, at_work(stage):
-        wish = {"role": "worker", "prompt": "look", "agent": "poet"}
-        fleet = await stage.call("fleet.spawn", agents=[wish], project=str(project))
-        await stage.settled(fleet["fleet_id"])
-        assert cast.directories == [project]
-        assert "not committed" in fleet["notes"][0]
-        with refused("bad_value"):
-            await stage.call("fleet.spawn", agents=[wish | {"worktree": True}], project=str(project))
-        commit(project, "poet")
-        fleet = await stage.call("fleet.spawn", agents=[wish], project=str(project))
-        await stage.settled(fleet["fleet_id"])
-        assert cast.directories[-1] != project
+    async with host, hub(tmp_path, host, Clock(), terms=Terms()) as stage, at_work(stage):
+        wish = {"role": "worker", "prompt": "commit mine.txt", "agent": "poet"}
+        results = await stage.settled(
+            (await stage.call("fleet.spawn", agents=[wish], project=str(project)))["fleet_id"]
+        )
+        (there,) = cast.directories
+        assert there != project
+        assert (there / ".opencode" / "agent" / "poet.md").read_text() == Path(poet.source).read_text()
+        assert results["results"][0]["merge"]["files"] == ["mine.txt"]
+        (project / "mine.txt").unlink()
+        assert users_own(project) == before
+        merge = await stage.call("merge.land", agent_id=results["results"][0]["agent_id"], land_as="branch")
+        assert merge["files"] == ["mine.txt"]

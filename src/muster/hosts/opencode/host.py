@@ -85,5 +85,8 @@ class OpenCodeHost:
     def memory_mib(self, process: ServerProcess) -> int:
         return resident_mib(process.pid)
 
+    def configured_by(self, directory: str) -> tuple[Path, ...]:
+        return self._personas.files(directory)
+
     def personas(self, directory: str) -> tuple[Persona, ...]:
         return self._personas.of(directory)

@@ -74,6 +74,10 @@ class Personas:
             self._known[directory] = known
         return known[1]
 
+    def files(self, directory: str) -> tuple[Path, ...]:
+        """What is read for a directory, the weakest first; without the machine's own."""
+        return tuple(source.path for source in sources(Path(directory), self._env))
+
 
 def _stamp(found: Iterable[Source]) -> Stamp:
     stamps = []

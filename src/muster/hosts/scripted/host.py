@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -104,6 +105,9 @@ class ScriptedHost:
 
     def memory_mib(self, process: ServerProcess) -> int:
         return next((server.memory_mib for server in self._servers.values() if server.process == process), 0)
+
+    def configured_by(self, directory: str) -> tuple[Path, ...]:
+        return tuple(Path(persona.source) for persona in self._offered if Path(persona.source).is_absolute())
 
     def personas(self, directory: str) -> tuple[Persona, ...]:
         return self._offered

@@ -161,6 +161,24 @@ async def undoing(on: Stage, point: str) -> Ends:
     return ends
 
 
+async def branching(on: Stage, point: str) -> Ends:
+    """It dies when a merge that lands as a branch has made it."""
+    await on.start_hub(dies_at=point)
+    fleet = await on.spawn(WORKER, {**WORKER, "role": "author"})
+    await on.wait(fleet)
+    merge = await _landed(on)
+    await on.call("merge.undo", merge_id=merge["merge_id"])
+    with suppress(MusterError, OSError):
+        await on.call("merge.land", agent_id=merge["agent_id"], land_as="branch", include_uncommitted=True)
+    ends = await _again(on, fleet)
+    again = await on.call("merge.land", agent_id=merge["agent_id"], land_as="branch", include_uncommitted=True)
+    assert again["state"] in ("landed", "empty")
+    branches = say(on.project, "branch", "--list", "muster/landed/*").split()
+    assert branches == [f"muster/landed/{merge['name']}"]
+    assert say(on.project, "show", "--format=", "--name-only", *branches).split() == merge["files"]
+    return ends
+
+
 async def _landed(on: Stage) -> Any:
     (merge, *_) = (await on.call("merge.list"))["merges"]
     assert merge["state"] == "landed"
@@ -221,6 +239,7 @@ CASES: dict[str, tuple[Case, Ends]] = {
     "delivery.prove:read": (writing, GOOD),
     "merge.compute:kept": (landing, GOOD),
     "merge.write:written": (landing, GOOD),
+    "merge.advance:moved": (branching, GOOD),
     "merge.take_back:undone": (undoing, GOOD),
     "run.cut:aborted": (cutting, CUT),
     "run.cut:ended": (cutting, CUT),

@@ -21,9 +21,11 @@ from muster.engine import Engine
 from muster.errors import GitFailed, Stale, UnknownSetting
 from muster.git.landing import Landed, Outcome, land, undo
 from muster.git.project import in_progress, open_project
+from muster.git.run import Checkout
 from muster.model.actor import SYSTEM
+from muster.model.change import PathChange
 from muster.model.event import Entry
-from muster.model.merge import LandAs, MergeFacts, MergeState, PathNote, PathState
+from muster.model.merge import LandAs, Merge, MergeFacts, MergeState, PathNote, PathState
 from muster.model.worktree import Occasion, Worktree, WorktreeState
 from muster.reconcilers.checks import Checks
 from muster.reconcilers.committing import advance, retreat
@@ -131,12 +133,13 @@ class MergesReconciler(Reconciler):
     async def _land(self, work: MergeWork) -> None:
         planned = [path.change for path in work.paths if path.state is PathState.PLANNED]
         project = await anyio.to_thread.run_sync(open_project, Path(work.merge.project))
+        why = await anyio.to_thread.run_sync(_barred, project, work.merge, planned)
+        if why is not None:
+            obstacle = PathNote(path=work.merge.ref or planned[0].path, why=why)
+            await self.engine.execute(merge_commands.stop, SYSTEM, merge=work.merge.id, obstacle=obstacle)
+            return
         if work.merge.ref is not None:
-            why = await anyio.to_thread.run_sync(advance, project, work.merge, planned)
-            if why is not None:
-                obstacle = PathNote(path=work.merge.ref, why=why)
-                await self.engine.execute(merge_commands.stop, SYSTEM, merge=work.merge.id, obstacle=obstacle)
-                return
+            checkpoint("merge.advance:moved")
         if not planned:
             await self.engine.execute(merge_commands.write, SYSTEM, merge=work.merge.id, paths=())
             return
@@ -184,6 +187,13 @@ class MergesReconciler(Reconciler):
             from_thread.run(note, paths)
 
         return await anyio.to_thread.run_sync(partial(_stepped, steps, told, past_obstacles=past_obstacles))
+
+
+def _barred(project: Checkout, merge: Merge, planned: Sequence[PathChange]) -> str | None:
+    """What has come up since it was computed, and the ref's move where it lands by one. The user may merge by now."""
+    if (planned or merge.ref) and (what := in_progress(project)) is not None:
+        return IN_THE_MIDST.format(what=what, project=merge.project)
+    return None if merge.ref is None else advance(project, merge, planned)
 
 
 def _stepped(steps: Steps, note: Callable[[Sequence[str]], None], *, past_obstacles: bool) -> list[PathNote]:

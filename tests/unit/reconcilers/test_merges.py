@@ -378,6 +378,18 @@ async def test_step_that_was_done_and_not_reported_is_found_done(stage, hands, m
     assert (undone["state"], left, state_of(mine)) == ("undone", [], before)
 
 
+async def test_nothing_is_written_once_the_user_has_begun_something(stage, hands, mine, monkeypatch):
+    """Between the plan and its writing a hub may have been down for days."""
+    before = files_of(mine)
+    monkeypatch.setattr(merges_module, "checkpoint", lambda _: mine.git("bisect", "start"))
+    hands.work["do"] = writing(mine, {"a.txt": "agent\n"})
+    async with at_work(stage):
+        merge = merge_in(await fleet_of(stage, "do"))
+    assert merge["state"] == "refused"
+    assert "bisect" in merge["facts"]["obstacles"][0]["why"]
+    assert files_of(mine) == before
+
+
 async def test_landing_that_is_stopped_names_what_stands_and_can_be_undone(stage, hands, mine, monkeypatch):
     """The user writes to a file of the plan in the moment between the plan and its writing."""
     before = state_of(mine)

@@ -177,7 +177,7 @@ async def test_every_prompt_reaches_the_model_word_for_word(tmp_path: Path, stan
 
 
 async def test_no_more_agents_work_at_once_than_the_ceiling_says(tmp_path: Path) -> None:
-    async with stage(tmp_path, SAY_DONE, max_agents=2) as on:
+    async with stage(tmp_path, SAY_DONE, max_agents=2, mesh_worktree="never") as on:
         fleet = await on.spawn(*(agent(f"agent {number}") for number in range(6)))
         await on.wait(fleet)
 
@@ -225,7 +225,8 @@ REFUSED = [
     (InvalidInput, {"agents": [{"role": "a"}]}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "timeout_ms": 0}]}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "max_attempts": 0}]}),
-    (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "worktree": True}]}),
+    (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "worktree": "own"}]}),
+    (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "plan_approval": True}]}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b"}], "budget": {"max_cost_usd": 5}}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b"}] * 201}),
     (InvalidInput, {"agents": [{"role": "a", "prompt": "b", "name": "lead"}]}),

@@ -186,7 +186,8 @@ async def test_shell_of_a_sub_agent_is_nobody_and_what_it_leaves_behind_ends_wit
         (result,) = await on.wait(await on.spawn(agent("parent")))
 
         told = dict(line.partition("=")[::2] for line in result["output"].splitlines() if line.startswith("MUSTER"))
-        assert {name for name, value in told.items() if value} == {"MUSTER_RUN", "MUSTER_SERVER", "MUSTER_STATE"}
+        places = {"MUSTER_RUN", "MUSTER_SERVER", "MUSTER_STATE", "MUSTER_BRANCH"}
+        assert {name for name, value in told.items() if value} == places
         assert "nothing says which agent it is" in result["output"]
         with anyio.fail_after(10):
             while any(process.name() == "sleep" for process in on.processes()):

@@ -46,6 +46,7 @@ agents:
     then: {say: "answered"}
 """
 WORKER = {"role": "worker", "prompt": "Look, then answer."}
+AUTHOR = {**WORKER, "role": "author", "worktree": True}
 Ends = list[tuple[str, str | None]]
 Case = Callable[[Stage, str], Awaitable[Ends]]
 
@@ -57,8 +58,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def on(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[Stage]:
-    """One home for all of them: each hub finds what the one before it left."""
-    async with stage(tmp_path_factory.mktemp("points"), SCENARIO, serve=False) as on:
+    """One home for all of them: each hub finds what the one before it left.
+
+    Worktrees only where the case is about them: more directories than one host server may have open would be two.
+    """
+    async with stage(tmp_path_factory.mktemp("points"), SCENARIO, serve=False, mesh_worktree="never") as on:
         yield on
 
 
@@ -73,7 +77,7 @@ async def working(on: Stage, point: str) -> Ends:
 
 async def cutting(on: Stage, point: str) -> Ends:
     """It dies while it ends an agent whose time is up."""
-    return await _dying(on, point, WORKER, {"role": "sleeper", "prompt": "Sleep.", "timeout_ms": 2000})
+    return await _dying(on, point, WORKER, {"role": "sleeper", "prompt": "Sleep.", "timeout_ms": 8000})
 
 
 async def refusing(on: Stage, point: str) -> Ends:
@@ -128,7 +132,7 @@ async def removing(on: Stage, point: str) -> Ends:
 
 
 async def _spawn_apart(on: Stage) -> str:
-    agents = [WORKER, {**WORKER, "role": "unlucky"}]
+    agents = [{**WORKER, "worktree": True}, {**WORKER, "role": "unlucky", "worktree": True}]
     return (await on.call("fleet.spawn", agents=agents, project=str(_repository(on))))["fleet_id"]
 
 
@@ -141,7 +145,7 @@ def _repository(on: Stage) -> Path:
 
 async def landing(on: Stage, point: str) -> Ends:
     """It dies while it lands what an agent did: that lands once, and can be taken back."""
-    ends = await _dying(on, point, WORKER, {**WORKER, "role": "author"})
+    ends = await _dying(on, point, WORKER, AUTHOR)
     merge = await _landed(on)
     assert [(on.project / file).read_text() for file in merge["files"]] == ["mine\n"]
     return ends
@@ -150,7 +154,7 @@ async def landing(on: Stage, point: str) -> Ends:
 async def undoing(on: Stage, point: str) -> Ends:
     """It dies while it takes a merge back."""
     await on.start_hub(dies_at=point)
-    fleet = await on.spawn(WORKER, {**WORKER, "role": "author"})
+    fleet = await on.spawn(WORKER, AUTHOR)
     await on.wait(fleet)
     merge = await _landed(on)
     with suppress(MusterError, OSError):
@@ -164,7 +168,7 @@ async def undoing(on: Stage, point: str) -> Ends:
 async def branching(on: Stage, point: str) -> Ends:
     """It dies when a merge that lands as a branch has made it."""
     await on.start_hub(dies_at=point)
-    fleet = await on.spawn(WORKER, {**WORKER, "role": "author"})
+    fleet = await on.spawn(WORKER, AUTHOR)
     await on.wait(fleet)
     merge = await _landed(on)
     await on.call("merge.undo", merge_id=merge["merge_id"])

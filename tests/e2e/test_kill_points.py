@@ -62,7 +62,8 @@ async def on(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> As
 
     Worktrees only where the case is about them: more directories than one host server may have open would be two.
     """
-    async with stage(tmp_path_factory.mktemp("points"), SCENARIO, serve=False, mesh_worktree="never") as on:
+    async with stage(tmp_path_factory.mktemp("points"), SCENARIO, serve=False) as on:
+        on.env["MUSTER_CFG_MESH_WORKTREE"] = "never"
         yield on
 
 

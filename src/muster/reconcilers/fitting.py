@@ -131,7 +131,7 @@ def _on_head(project: Checkout, work: MergeWork, worktree: Worktree, tip: str) -
     is_onto = work.merge.land_as is LandAs.COMMITS
     if is_onto and onto is None:
         return Against(facts=MergeFacts(why=DETACHED, next=_said(work, ATTACH)))
-    if not work.merge.squash and _own_base(project, worktree) is not None:
+    if not work.merge.squash and _begun_at(project, worktree) is not None:
         return Against(facts=MergeFacts(why=_said(work, BEGUN_WITH), next=_said(work, SQUASHED)))
     own = _committed(project, work, worktree, head)
     found = compute(project, tip, own, since=_since_committed(work))
@@ -165,7 +165,7 @@ def _committed(project: Checkout, work: MergeWork, worktree: Worktree, head: str
     What a worktree began with that the user had not committed is nobody's work here: it is known, and not in it.
     """
     head = head or empty_commit(project)
-    base = _own_base(project, worktree)
+    base = _begun_at(project, worktree)
     begun = [base] if base is not None else []
     tips = begun + [one.tip for one in work.committed if contains(project, head, one.commit)]
     return commit_of(project, f"{head}^{{tree}}", (head, *tips), "The user's side of a merge") if tips else head
@@ -194,11 +194,11 @@ def _uncommitted(project: Checkout, worktree: Worktree) -> tuple[PathChange, ...
 
 def _begun_with(project: Checkout, worktree: Worktree) -> Iterator[Landing]:
     """What it began with that was not committed then stands on both sides."""
-    if (base := _own_base(project, worktree)) is not None:
+    if (base := _begun_at(project, worktree)) is not None:
         yield Landing(base, changes(project, f"{base}^", base))
 
 
-def _own_base(project: Checkout, worktree: Worktree) -> str | None:
+def _begun_at(project: Checkout, worktree: Worktree) -> str | None:
     """The commit that the worktree began at, where that is one of ours on top of the user's."""
     if worktree.base is None or ask(project, "merge-base", "--is-ancestor", worktree.base, "HEAD")[0] == 0:
         return None

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from muster.errors import GitFailed
-from muster.git.commits import AUTHOR, DURABLE, temporary_index
+from muster.git.commits import AUTHOR, DURABLE, commit_of, empty_commit, tree_named
 from muster.git.merging import head_of
 from muster.git.run import Checkout, ask, git
 from muster.git.scratch import enter
 from muster.git.standing import standing
+from muster.git.trees import contents, replaced
 from muster.model import filename
 from muster.model.change import Content, PathChange
 
@@ -47,12 +48,13 @@ def landed_commit(project: Checkout, tree: str, tip: str, author: Author, *, squ
     head = head_of(project)
     parents = ([head] if head else []) + ([] if squash else [tip])
     says = f"{author.says}\n\n{_subjects(project, head, tip)}".strip() + "\n"
-    return _commit(project, tree, parents, author, says)
+    return commit_of(project, tree, parents, says, signed(project, author.name))
 
 
 def with_uncommitted(project: Checkout, snapshot: str, tip: str | None, author: Author) -> str:
     """What the agent had not committed, as one commit on its newest: without the snapshots' own history."""
-    return _commit(project, f"{snapshot}^{{tree}}", [tip] if tip else [], author, author.says)
+    by = signed(project, author.name)
+    return commit_of(project, f"{snapshot}^{{tree}}", [tip] if tip else [], author.says, by)
 
 
 # ── refs ─────────────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +135,7 @@ def revert(project: Checkout, ref: str, changes: Sequence[PathChange], author: A
     if current_branch(project) != ref:
         return ELSEWHERE.format(ref=ref)
     head = head_of(project)
-    there = _committed(project, head)
+    there = contents(project, head) if head else {}
     if all(there.get(change.path) == change.old for change in changes):
         return None
     back = [change.backwards() for change in changes]
@@ -141,35 +143,15 @@ def revert(project: Checkout, ref: str, changes: Sequence[PathChange], author: A
         return SINCE.format(paths=", ".join(stuck[:SUBJECTS]))
     if stuck := not_as_committed(project, back):
         return OTHERWISE.format(paths=", ".join(stuck[:SUBJECTS]))
-    commit = _commit(project, _tree_with(project, head, back), [head] if head else [], author, author.says)
+    before = tree_named(project, head or empty_commit(project))
+    tree = replaced(project, before, {change.path: change.new for change in back})
+    commit = commit_of(project, tree, [head] if head else [], author.says, signed(project, author.name))
     return None if move(project, ref, to=commit, since=head) else MOVED.format(ref=ref)
 
 
 def contains(project: Checkout, ref: str, commit: str) -> bool:
     now = read_ref(project, ref)
     return now is not None and ask(project, "merge-base", "--is-ancestor", commit, now)[0] == 0
-
-
-def _tree_with(project: Checkout, head: str | None, changes: Sequence[PathChange]) -> str:
-    with temporary_index() as index:
-        git(project, "read-tree", "--empty" if head is None else head, index=index)
-        enter(project, index, {change.path: change.new for change in changes})
-        return git(project, "write-tree", index=index).decode().strip()
-
-
-def _committed(project: Checkout, head: str | None) -> dict[str, Content]:
-    found: dict[str, Content] = {}
-    for entry in git(project, "ls-tree", "-r", "-z", head).split(b"\0")[:-1] if head else ():
-        facts, _, name = entry.partition(b"\t")
-        mode, _, blob = facts.decode().split(" ")
-        found[filename.told(name)] = Content(mode=mode, blob=blob)
-    return found
-
-
-def _commit(project: Checkout, tree: str, parents: Sequence[str], author: Author, says: str) -> str:
-    named = [word for parent in parents for word in ("-p", parent)]
-    command = (*DURABLE, "commit-tree", tree, *named, "-F", "-")
-    return git(project, *command, stdin=says.encode(), environment=signed(project, author.name)).decode().strip()
 
 
 def _configured(project: Checkout, key: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from muster.errors import GitFailed
 from muster.git.beside import Note, delete
-from muster.git.commits import DURABLE, commit_named, commit_of, temporary_index, tree_named
+from muster.git.commits import DURABLE, TIMELESS, commit_named, commit_of, temporary_index, tree_named
 from muster.git.contents import UPDATE, Rules, copy_index, fill, follow, refresh, write_tree
 from muster.git.run import Checkout, ask, git
 from muster.git.within import links, populated, submodules
@@ -121,7 +121,7 @@ def _staged(checkout: Checkout, theirs: Path, known: set[str]) -> str | None:
             return None
         code, out, _ = ask(checkout, *DURABLE, "write-tree", index=index)
         tree = _stages(checkout, index) if code else out.decode().strip()
-    return None if tree is None or tree in known else commit_of(checkout, tree, (), "The index", timeless=True)
+    return None if tree is None or tree in known else commit_of(checkout, tree, (), "The index", TIMELESS)
 
 
 def _stages(checkout: Checkout, index: Path) -> str | None:
@@ -159,4 +159,4 @@ def _together(checkout: Checkout, trees: dict[bytes, str]) -> str:
     named = {filename.told(path).replace("/", "%").encode(): tree.encode() for path, tree in trees.items()}
     lines = b"".join(b"040000 tree " + tree + b"\t" + name + b"\0" for name, tree in named.items())
     tree = git(checkout, *DURABLE, "mktree", "-z", stdin=lines).decode().strip()
-    return commit_of(checkout, tree, (), "Inside the submodules", timeless=True)
+    return commit_of(checkout, tree, (), "Inside the submodules", TIMELESS)

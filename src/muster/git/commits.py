@@ -1,6 +1,6 @@
 """Commits that Muster makes by itself, from trees that no index of the user's has seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,22 +12,21 @@ AUTHOR = {
     for role in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "muster"), ("EMAIL", "muster@localhost"))
 }
-TIMELESS = {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}  # the same tree gives the same commit
+TIMELESS = AUTHOR | {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}  # the same tree, the same commit
 DURABLE = ("-c", "core.fsync=committed,reference")  # on the disk before git returns
 
 
-def commit_of(checkout: Checkout, tree: str, parents: tuple[str, ...], says: str, *, timeless: bool = False) -> str:
-    """A commit that no ref names yet."""
+def commit_of(checkout: Checkout, tree: str, parents: Sequence[str], says: str, by: Mapping[str, str] = AUTHOR) -> str:
+    """A commit that no ref names yet. `by`: the variables that say whose it is, and of when."""
     named = [word for parent in parents for word in ("-p", parent)]
-    environment = AUTHOR | (TIMELESS if timeless else {})
     command = (*DURABLE, "commit-tree", tree, *named, "-F", "-")
-    return git(checkout, *command, stdin=says.encode(), environment=environment).decode().strip()
+    return git(checkout, *command, stdin=says.encode(), environment=by).decode().strip()
 
 
 def empty_commit(checkout: Checkout) -> str:
     """What stands for HEAD where nothing was ever committed."""
     tree = git(checkout, *DURABLE, "hash-object", "-w", "-t", "tree", "--stdin").decode().strip()
-    return commit_of(checkout, tree, (), "An empty repository", timeless=True)
+    return commit_of(checkout, tree, (), "An empty repository", TIMELESS)
 
 
 def commit_named(checkout: Checkout, name: str) -> str | None:

@@ -94,7 +94,7 @@ def keep(project: Checkout, ref: str, merged: Merged, parents: Sequence[str]) ->
 
     What was made for it is on the disk then, in one pack: that is one wait for the disk, not one for each object.
     """
-    kept = commit_of(project, merged.tree, tuple(parents), "A merge")
+    kept = commit_of(project, merged.tree, parents, "A merge")
     head = head_of(project)
     known = [parent if parent == head else f"{parent}^@" for parent in parents]
     pack = project.common / "objects" / "pack" / "pack"

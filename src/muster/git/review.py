@@ -8,7 +8,7 @@ from muster.git.contents import write_tree
 from muster.git.merging import head_of
 from muster.git.run import Checkout, ask, git
 from muster.git.scratch import enter
-from muster.model import filename
+from muster.git.trees import contents
 from muster.model.change import Content, PathChange
 
 GITLINK = "160000"
@@ -46,18 +46,12 @@ def committed(project: Checkout, changes: Sequence[PathChange]) -> set[str]:
     if head is None:
         return set()
     wanted = {change.path: change.new for change in changes}
-    held = git(project, "ls-tree", "-r", "-z", head).split(b"\0")[:-1]
-    there = {filename.told(path): _content(facts) for facts, _, path in (line.partition(b"\t") for line in held)}
+    there = contents(project, head)
     return {path for path, content in wanted.items() if there.get(path) == content}
 
 
 def blob(project: Checkout, content: Content | None) -> bytes:
     return b"" if content is None else git(project, "cat-file", "blob", content.blob)
-
-
-def _content(facts: bytes) -> Content:
-    mode, _, name = facts.decode().split(" ")
-    return Content(mode=mode, blob=name)
 
 
 def _gone(project: Checkout, changes: Sequence[PathChange]) -> set[str]:

@@ -13,6 +13,16 @@ FOLDER = "40000"
 KINDS = {FOLDER: "tree", "160000": "commit"}
 
 
+def contents(project: Checkout, commit: str) -> dict[str, Content]:
+    """All that a commit, or a tree, holds, by path."""
+    found = {}
+    for entry in git(project, "ls-tree", "-r", "-z", commit).split(b"\0")[:-1]:
+        facts, _, name = entry.partition(b"\t")
+        mode, _, blob = facts.decode().split(" ")
+        found[filename.told(name)] = Content(mode=mode, blob=blob)
+    return found
+
+
 @dataclass(slots=True)
 class Folder:
     """One that was read: modes and names of objects, and the folders in it that were read too."""

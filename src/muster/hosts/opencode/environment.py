@@ -15,6 +15,9 @@ BRIDGE = Path(__file__).with_name("bridge.js")
 CONTENT = "OPENCODE_CONFIG_CONTENT"
 # A user name of the user's own would be another login than the one that we speak with.
 FOREIGN = ("OPENCODE_SERVER_USERNAME",)
+# What JavaScriptCore takes for the machine's memory, by which it decides how long garbage may lie: 20 directories in one
+# server then hold 1,200 MiB, where they held 1,400 to 1,520 on a machine of 24 GiB, and start as quickly.
+HEAP: dict[str, str] = {"BUN_JSC_forceRAMSize": str(1536 * 1024**2)}
 
 Config = dict[str, Any]
 
@@ -34,7 +37,7 @@ def token_file(wish: ServerWish) -> Path:
 def server_environment(env: Mapping[str, str], wish: ServerWish, extra: Mapping[str, str]) -> dict[str, str]:
     """The user's environment without anything of the hub's own, and with what makes a server this one."""
     kept = {name: value for name, value in env.items() if not name.startswith("MUSTER_") and name not in FOREIGN}
-    kept |= extra
+    kept = HEAP | kept | dict(extra)
     return kept | {
         SERVER_MARK: wish.id,
         "PWD": str(wish.folder),

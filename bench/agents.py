@@ -50,7 +50,9 @@ class Start:
 
 async def measure(agents: int, way: Way, *, apart: bool) -> Start:
     """From nothing running but the hub. `apart`: each in a directory of its own."""
-    settings = {"agents_per_server": 1} if way is Way.ONE_EACH else {}
+    settings: dict[str, object] = {"mesh_worktree": "never"}
+    if way is Way.ONE_EACH:
+        settings["agents_per_server"] = 1
     with tempfile.TemporaryDirectory() as folder:
         async with stage(Path(folder), HELD, serve=way is not Way.ALONE, **settings) as on:
             projects = [repository(Path(folder) / f"project-{n}") for n in range(agents)] if apart else [on.project]

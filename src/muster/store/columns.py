@@ -11,6 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 from muster.model.ask import Option, Question
 from muster.model.merge import MergeFacts, PathNote, Sides
+from muster.model.template import TemplateAgent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -99,6 +100,19 @@ class Findings(TypeDecorator[MergeFacts]):
 
     def process_result_value(self, value: str | None, dialect: Any) -> MergeFacts | None:
         return None if value is None else _facts(json.loads(value))
+
+
+class TemplateAgents(TypeDecorator[tuple[TemplateAgent, ...]]):
+    """The agents of a fleet shape, as JSON."""
+
+    impl = Utf8
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[TemplateAgent, ...] | None, dialect: Any) -> str | None:
+        return None if value is None else json.dumps([asdict(agent) for agent in value], ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> tuple[TemplateAgent, ...] | None:
+        return None if value is None else tuple(TemplateAgent(**told) for told in json.loads(value))
 
 
 def _facts(told: dict[str, Any]) -> MergeFacts:

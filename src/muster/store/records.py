@@ -17,10 +17,12 @@ from muster.errors import Broken, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent
 from muster.model.ask import Ask
+from muster.model.capability import Capability, Outcome
 from muster.model.clash import Clash
 from muster.model.cleanup import Cleanup
 from muster.model.decision import Decision, Vote
 from muster.model.delivery import Delivery
+from muster.model.embedding import Embedding
 from muster.model.errand import Errand
 from muster.model.event import Entry, Event, Fact
 from muster.model.fleet import Fleet
@@ -31,6 +33,7 @@ from muster.model.notice import Notice
 from muster.model.receipt import Receipt
 from muster.model.run import Run
 from muster.model.server import Server
+from muster.model.template import Template
 from muster.model.turn import Turn
 from muster.model.wakeup import Wakeup
 from muster.model.worktree import Snapshot, Worktree
@@ -59,6 +62,10 @@ Record = (
     | Merge
     | LandedPath
     | Clash
+    | Capability
+    | Outcome
+    | Template
+    | Embedding
 )
 R = TypeVar("R", bound=Record)
 F = TypeVar("F")
@@ -85,6 +92,10 @@ TABLES: Mapping[type, Table] = {
     Merge: schema.merges,
     LandedPath: schema.landed_paths,
     Clash: schema.clashes,
+    Capability: schema.capabilities,
+    Outcome: schema.outcomes,
+    Template: schema.templates,
+    Embedding: schema.embeddings,
 }
 PREFIXES: Mapping[type, str] = {
     Fleet: "flt",
@@ -102,6 +113,9 @@ PREFIXES: Mapping[type, str] = {
     Cleanup: "cln",
     Merge: "mrg",
     Clash: "cls",
+    Capability: "cap",
+    Outcome: "out",
+    Template: "tpl",
 }
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter that is mistaken for another
 LETTERS = ALPHABET.encode() * 8  # the one that each byte stands for

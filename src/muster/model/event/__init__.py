@@ -50,6 +50,7 @@ from muster.model.event.mail import (
     VoteCast,
 )
 from muster.model.event.radar import ClashEnded, ClashFound
+from muster.model.event.routing import CapabilityRegistered, OutcomeRecorded, TemplateDeleted, TemplateSaved
 from muster.model.event.teams import (
     AgentDismissed,
     AgentStopped,
@@ -97,6 +98,7 @@ __all__ = [
     "AskAsked",
     "AskDelivered",
     "AskWithdrawn",
+    "CapabilityRegistered",
     "ClashEnded",
     "ClashFound",
     "CleanupAsked",
@@ -137,6 +139,7 @@ __all__ = [
     "MessageSent",
     "NoticeEnded",
     "NoticeWritten",
+    "OutcomeRecorded",
     "ReceiptWritten",
     "RunAdmitted",
     "RunEnded",
@@ -146,6 +149,8 @@ __all__ = [
     "ServerReady",
     "ServerStopped",
     "ServerWanted",
+    "TemplateDeleted",
+    "TemplateSaved",
     "TurnComposed",
     "TurnEnded",
     "TurnSent",

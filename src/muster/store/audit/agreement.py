@@ -22,6 +22,7 @@ from muster.store.audit.words import (
 from muster.store.schema import (
     agents,
     asks,
+    capabilities,
     clashes,
     cleanups,
     decisions,
@@ -32,10 +33,12 @@ from muster.store.schema import (
     merges,
     messages,
     notices,
+    outcomes,
     receipts,
     runs,
     servers,
     snapshots,
+    templates,
     turns,
     votes,
     worktrees,
@@ -88,6 +91,8 @@ TALES = (
     Tale(table=cleanups, event="cleanup.ended", by="cleanup", moment="ended_at", same=("state", "why")),
     Tale(table=errands, event="errand.asked", by="errand", moment="asked_at", same=("kind",)),
     Tale(table=errands, event="errand.ended", by="errand", moment="ended_at", same=("error",)),
+    Tale(table=templates, event="template.saved", by="template", moment="created_at", same=("name", "version")),
+    Tale(table=templates, event="template.deleted", by="template", moment="deleted_at"),
 )
 
 
@@ -116,6 +121,9 @@ NAMED = {
     "cleanup": cleanups,
     "merge": merges,
     "clash": clashes,
+    "capability": capabilities,
+    "outcome_id": outcomes,
+    "template": templates,
 }
 """The fields of bodies that name a row, and where that row is."""
 
@@ -217,6 +225,27 @@ def clash_standing_otherwise() -> Wrong:
     joined = clashes.outerjoin(last, last.c.id == clashes.c.id)
     apart = clashes.c.since.is_not(None) != func.coalesce(last.c.event == "clash.found", false())
     return select(clashes.c.id, clashes.c.since, last.c.event).select_from(joined).where(apart)
+
+
+@error
+def capability_registered_otherwise() -> Wrong:
+    """Capability {id} was registered at {registered_at}, and entry {cursor} says {at}."""
+    last = last_entries("capability.registered", by="capability", fields=("role",))
+    joined = capabilities.outerjoin(last, last.c.id == capabilities.c.id)
+    columns = (capabilities.c.id, capabilities.c.registered_at, last.c.cursor, last.c.at)
+    apart = or_(
+        capabilities.c.registered_at.is_distinct_from(last.c.at), capabilities.c.role.is_distinct_from(last.c.role)
+    )
+    return select(*columns).select_from(joined).where(apart)
+
+
+@error
+def outcome_recorded_otherwise() -> Wrong:
+    """Outcome {id} counts {recorded} outcomes, and entry {cursor} counts {said}."""
+    last = last_entries("outcome.recorded", by="outcome_id", fields=("recorded",))
+    joined = outcomes.outerjoin(last, last.c.id == outcomes.c.id)
+    columns = (outcomes.c.id, outcomes.c.recorded, last.c.cursor, last.c.recorded.label("said"))
+    return select(*columns).select_from(joined).where(outcomes.c.recorded.is_distinct_from(last.c.recorded))
 
 
 @error

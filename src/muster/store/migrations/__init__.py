@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-KNOWN = ("0001",)  # every revision, oldest first
+KNOWN = ("0001", "0002")  # every revision, oldest first
 HEAD = KNOWN[-1]
 
 

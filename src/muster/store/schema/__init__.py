@@ -9,6 +9,7 @@ from muster.store.schema.journal import events, requests
 from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
 from muster.store.schema.pieces import metadata
 from muster.store.schema.radar import clashes
+from muster.store.schema.routing import capabilities, embeddings, outcomes, templates
 from muster.store.schema.work import errands, landed_paths, merges, snapshots, worktrees
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "WAITING",
     "agents",
     "asks",
+    "capabilities",
     "clashes",
     "cleanups",
     "decisions",
     "deliveries",
+    "embeddings",
     "errands",
     "events",
     "fleets",
@@ -30,11 +33,13 @@ __all__ = [
     "messages",
     "metadata",
     "notices",
+    "outcomes",
     "receipts",
     "requests",
     "runs",
     "servers",
     "snapshots",
+    "templates",
     "turns",
     "votes",
     "wakeups",

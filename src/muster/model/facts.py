@@ -17,6 +17,7 @@ class Persona:
     `mode` is the host's word: `primary`, `subagent` or `all`. `source` says where it was found:
     `built-in`, or the path of the file. `division` is the shelf of a roster it stands on, where it has one.
     `tools` names tools of Muster's that the definition allows expressly (`spawn_fleet`). `edits`: it may change files.
+    `skills` and `text`, its prompt, are what routing reads beside the description.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Persona:
     division: str | None = None
     tools: tuple[str, ...] = ()
     edits: bool = True
+    skills: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ BRIDGE = Path(__file__).with_name("bridge.js")
 CONTENT = "OPENCODE_CONFIG_CONTENT"
 # A user name of the user's own would be another login than the one that we speak with.
 FOREIGN = ("OPENCODE_SERVER_USERNAME",)
-# What JavaScriptCore takes for the machine's memory, by which it decides how long garbage may lie: 20 directories in one
-# server then hold 1,200 MiB, where they held 1,400 to 1,520 on a machine of 24 GiB, and start as quickly.
+# What JavaScriptCore takes for the machine's memory, by which it decides how long garbage may lie: 20 directories in
+# one server then hold 1,230 MiB, where they held 1,400 to 1,520 on a machine of 24 GiB, and start as quickly.
 HEAP: dict[str, str] = {"BUN_JSC_forceRAMSize": str(1536 * 1024**2)}
 
 Config = dict[str, Any]

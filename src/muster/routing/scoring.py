@@ -1,0 +1,220 @@
+"""How well somebody's profile fits a request, from 0 to 1, and why.
+
+A request is a handful of concepts: words, and terms of several words that the vocabulary knows. Each is met by a
+profile literally, by a synonym or by a neighbour, and counts as much as it is rare. Words of a role, a name or a skill
+say more than those of a text, of which BM25 takes care. What a profile scores depends on nobody else's: the rarity of
+words is that of the corpus which the index was made with.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import log
+
+from muster.routing.tokens import read, words_of
+from muster.routing.vocabulary import Kind, Term, Variant, Vocabulary
+
+ROLE, NAME, SKILL, TEXT = "role", "name", "skill", "text"
+BOOST: Mapping[str, float] = {ROLE: 4.0, NAME: 4.0, SKILL: 3.0, TEXT: 1.0}
+USUAL_LENGTH: Mapping[str, float] = {ROLE: 3.0, NAME: 2.0, SKILL: 16.0, TEXT: 120.0}
+LENGTH_COUNTS: Mapping[str, float] = {ROLE: 0.2, NAME: 0.2, SKILL: 0.3, TEXT: 0.6}
+SATURATION = 1.4
+PHRASE = 1.3  # a term of several words that is met as such says more than its words
+UNKNOWN = 0.5  # of the rarity that a word has which no profile of the corpus knows: it may be anything
+REFUSED = 0.15  # what is left of who is what the request does not want
+FLOOR = 0.12  # below it nobody fits: a chance word or two were met
+MOST_REASONS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Somebody who could take work. `text` is what is said of it at length."""
+
+    id: str
+    name: str = ""
+    role: str = ""
+    skills: tuple[str, ...] = ()
+    text: str = ""
+
+    def parts(self) -> Iterable[tuple[str, str]]:
+        yield from ((ROLE, self.role), (NAME, self.name), (TEXT, self.text))
+        yield from ((SKILL, skill) for skill in self.skills)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A word of the request that was met: by which, how, and where."""
+
+    asked: str
+    met: str
+    kind: Kind
+    place: str
+
+    def __str__(self) -> str:
+        by = "" if self.kind is Kind.LITERAL else f" ({self.kind} of {self.asked})"
+        return f"{self.place}: {self.met}{by}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """`why` tells the reasons, which few are asked for."""
+
+    id: str
+    score: float
+    why: Callable[[], tuple[Reason, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """How much a profile has of a term, between 0 and 1, and where it stands foremost."""
+
+    strength: float
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Concept:
+    """A term of a request: what it weighs, and the terms of profiles by which it can be met."""
+
+    term: Term
+    weight: float
+    variants: tuple[Variant, ...]
+
+
+class Rarity:
+    """How much a term says, by how few of a corpus have it: 0 to 1."""
+
+    def __init__(self, profiles: Iterable[Profile], vocabulary: Vocabulary) -> None:
+        numbers: dict[Term, int] = defaultdict(int)
+        self._size = 0
+        for profile in profiles:
+            self._size += 1
+            for term in {term for _, text in profile.parts() for term in vocabulary.terms(words_of(text))}:
+                numbers[term] += 1
+        self._numbers = dict(numbers)
+
+    def of(self, term: Term) -> float:
+        if not self._size:
+            return 1.0
+        most = log(1 + self._size)
+        number = self._numbers.get(term, 0)
+        if number == 0:
+            return UNKNOWN
+        return max(0.05, log(1 + (self._size - number + 0.5) / (number + 0.5)) / most)
+
+
+class Index:
+    """Profiles by their terms. It can be asked for the best of all, or of some."""
+
+    def __init__(self, vocabulary: Vocabulary, rarity: Rarity) -> None:
+        self._vocabulary = vocabulary
+        self._rarity = rarity
+        self._postings: dict[Term, dict[str, _Met]] = defaultdict(dict)
+        self._profiles: dict[str, Profile] = {}
+        self._terms: dict[str, tuple[Term, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._profiles
+
+    def put(self, profile: Profile) -> None:
+        """Take it in, in place of an earlier one with its id."""
+        if self._profiles.get(profile.id) == profile:
+            return
+        self.drop(profile.id)
+        terms = _weighed(profile, self._vocabulary)
+        for term, met in terms.items():
+            self._postings[term][profile.id] = met
+        self._profiles[profile.id] = profile
+        self._terms[profile.id] = tuple(terms)
+
+    def drop(self, id: str) -> None:
+        if self._profiles.pop(id, None) is not None:
+            for term in self._terms.pop(id):
+                del self._postings[term][id]
+
+    def fits(self, request: str, among: Collection[str] | None = None) -> list[Fit]:
+        """Who fits, best first; ties by id."""
+        asked = read(request)
+        concepts = [self._concept(term) for term in dict.fromkeys(self._vocabulary.terms(asked.wanted))]
+        whole = sum(concept.weight for concept in concepts if len(concept.term) == 1)
+        if not whole:
+            return []
+        scores: dict[str, float] = defaultdict(float)
+        for concept in concepts:
+            for id, gained in self._gains(concept).items():
+                scores[id] += gained
+        for id in self._refused(asked.unwanted).intersection(scores):
+            scores[id] *= REFUSED
+        least = FLOOR * whole
+        fitting = [(id, score) for id, score in scores.items() if score >= least and (among is None or id in among)]
+        fitting.sort(key=lambda one: (-one[1], one[0]))
+        return [
+            Fit(id=id, score=min(1.0, score / whole), why=partial(self._reasons, id, concepts)) for id, score in fitting
+        ]
+
+    def _concept(self, term: Term) -> _Concept:
+        rarity = self._rarity.of(term)
+        weight = rarity if len(term) == 1 else PHRASE * rarity
+        met = [variant for variant in self._vocabulary.variants(term) if variant.term in self._postings]
+        return _Concept(term=term, weight=weight, variants=tuple(met))
+
+    def _gains(self, concept: _Concept) -> dict[str, float]:
+        """By whom the concept is met, and what that is worth: the closest way counts."""
+        gains: dict[str, float] = {}
+        for variant in concept.variants:
+            most = concept.weight * variant.worth
+            for id, met in self._postings[variant.term].items():
+                gained = most * met.strength
+                if gained > gains.get(id, 0.0):
+                    gains[id] = gained
+        return gains
+
+    def _refused(self, unwanted: Collection[str]) -> set[str]:
+        """Who is by role, name or skill what the request does not want."""
+        refused: set[str] = set()
+        for word in unwanted:
+            for variant in self._vocabulary.variants((word,)):
+                if variant.kind is not Kind.TAXONOMY:
+                    own = self._postings.get(variant.term, {})
+                    refused.update(id for id, met in own.items() if met.place != TEXT)
+        return refused
+
+    def _reasons(self, id: str, concepts: Sequence[_Concept]) -> tuple[Reason, ...]:
+        """What told most."""
+        found = [
+            (concept.weight * variant.worth * met.strength, concept.term, variant, met.place)
+            for concept in concepts
+            for variant in concept.variants
+            if (met := self._postings[variant.term].get(id)) is not None
+        ]
+        found.sort(key=lambda one: (-one[0], one[1]))
+        best = {term: (variant, place) for _, term, variant, place in reversed(found)}
+        ranked = dict.fromkeys(term for _, term, _, _ in found)
+        return tuple(
+            Reason(asked=" ".join(term), met=" ".join(best[term][0].term), kind=best[term][0].kind, place=best[term][1])
+            for term in [*ranked][:MOST_REASONS]
+        )
+
+
+def _weighed(profile: Profile, vocabulary: Vocabulary) -> dict[Term, _Met]:
+    """Every term of a profile, with how much it has of it: BM25 over its parts, each with a weight of its own."""
+    counts: dict[Term, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    lengths: dict[str, int] = defaultdict(int)
+    for place, text in profile.parts():
+        words = words_of(text)
+        lengths[place] += len(words)
+        for term in vocabulary.terms(words):
+            counts[term][place] += 1
+    return {term: _met(places, lengths) for term, places in counts.items()}
+
+
+def _met(places: Mapping[str, int], lengths: Mapping[str, int]) -> _Met:
+    total = 0.0
+    for place, number in places.items():
+        counts = LENGTH_COUNTS[place]
+        total += BOOST[place] * number / (1 - counts + counts * lengths[place] / USUAL_LENGTH[place])
+    return _Met(total / (total + SATURATION), max(places, key=lambda place: (BOOST[place], place)))

@@ -30,6 +30,9 @@ from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import ungrouped
 from muster.facts import Premises, readers
+from muster.facts.contenders import ContendersReader
+from muster.facts.crowd import Crowd
+from muster.facts.meaning import Meaning
 from muster.home import Announcement, Home
 from muster.hosts.contract import Host, ServerWish
 from muster.hosts.opencode.host import OpenCodeHost
@@ -60,6 +63,7 @@ from muster.reconcilers.runs import RunsReconciler
 from muster.reconcilers.snapshots import Snapshots
 from muster.reconcilers.worktrees import WorktreesReconciler
 from muster.replacing import replace_file
+from muster.routing import vocabulary
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
@@ -120,7 +124,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         premises = Premises(
             home=home.folder, url=url, database=home.database, started_at=_now(), opencode=settings.opencode
         )
-        facts = readers(host, connections, partial(_terms_at, home, settings), premises)
+        facts = readers(host, connections, partial(_terms_at, home, settings), premises, _contenders(host))
         engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings, home)
         await account_for_absence(engine, _now)
@@ -206,6 +210,13 @@ def _reconcilers(
     radar = [RadarReconciler(engine, pairs_per_second=pairs)] if pairs else []
     cleanups = CleanupsReconciler(engine, merges=settings.merge_on_cleanup)
     return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, cleanups, *radar]
+
+
+def _contenders(host: Host) -> ContendersReader:
+    def crowd() -> Crowd:
+        return Crowd(host, host.personas(str(Path.home())), vocabulary.shipped())
+
+    return ContendersReader(crowd, Meaning(lambda: None, lambda: "Routing goes by words alone."))
 
 
 def _checks(engine: Engine, settings: config.Settings, home: Home) -> Checks:

@@ -89,8 +89,9 @@ class Verb(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """`muster.commands.fleets` and `cancel` → `fleet.cancel`."""
-        noun = self.function.__module__.rpartition(".")[2].removesuffix("s")
+        """`muster.commands.fleets` and `cancel` → `fleet.cancel`; `capabilities` → `capability`."""
+        nouns = self.function.__module__.rpartition(".")[2]
+        noun = f"{nouns[:-3]}y" if nouns.endswith("ies") else nouns.removesuffix("s")
         return f"{noun}.{self.function.__name__.rstrip('_')}"
 
     @property

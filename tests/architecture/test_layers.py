@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": OUTSIDE | {"visible"},
     "roster": OUTSIDE,
     "rehearsal": OUTSIDE,
-    "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers"},  # the readers: decision 0002
+    "facts": {"errors", "model", "engine", "git", "hosts", "reconcilers", "routing"},  # the readers: decision 0002
     "home": {"errors", "replacing"},
     "checkpoints": set(),  # where a crash test lets the hub die
     "replacing": {"errors"},

@@ -24,6 +24,9 @@ from muster.commands import runs as run_commands
 from muster.engine import Engine
 from muster.errors import MusterError
 from muster.facts import Premises, readers
+from muster.facts.contenders import ContendersReader
+from muster.facts.crowd import Crowd
+from muster.facts.meaning import Meaning
 from muster.hosts.contract import Host, ServerWish
 from muster.model.actor import OPERATOR, SYSTEM, Actor, ActorKind
 from muster.model.ask import OnAsk
@@ -47,6 +50,7 @@ from muster.reconcilers.merges import MergesReconciler
 from muster.reconcilers.runs import RunsReconciler
 from muster.reconcilers.snapshots import Snapshots
 from muster.reconcilers.worktrees import WorktreesReconciler
+from muster.routing.vocabulary import shipped
 from muster.store.audit import audit
 from muster.store.database import Database, open_database
 from muster.surfaces.tokens import Keyring
@@ -144,7 +148,8 @@ async def hub(
     keyring = Keyring(b"k" * 32)
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
     premises = Premises(home=folder, url=URL, database=folder / "muster.db", started_at=clock(), opencode="")
-    found = readers(host, connections, lambda _: terms, premises)
+    words = ContendersReader(lambda: Crowd(host, (), shipped()), Meaning(lambda: None, lambda: "by words alone"))
+    found = readers(host, connections, lambda _: terms, premises, words)
     if not (folder / "muster.db").exists():
         (folder / "muster.db").write_bytes(blank())
     with open_database(folder / "muster.db", clock) as database:

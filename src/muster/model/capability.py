@@ -27,10 +27,36 @@ class Capability:
     by: str
     registered_at: datetime
 
+    def row(self) -> "CapabilityRow":
+        return CapabilityRow(
+            agent_id=self.agent,
+            fleet_id=self.fleet,
+            role=self.role,
+            skills=list(self.skills),
+            model=self.model,
+            context_window=self.context_window,
+            by=self.by,
+            registered_at=self.registered_at,
+        )
+
     def register(self) -> CapabilityRegistered:
         return CapabilityRegistered(
             fleet=self.fleet, agent=self.agent, capability=self.id, role=self.role, skills=self.skills
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapabilityRow:
+    """What is told of a claim. `by`: who made it, the agent itself or the operator for it."""
+
+    agent_id: AgentId
+    fleet_id: FleetId
+    role: str
+    skills: list[str]
+    model: str | None
+    context_window: int | None
+    by: str
+    registered_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from muster.model.ask import OnAsk
 from muster.model.budget import USUAL, Budgets
+from muster.model.ids import AgentId
 from muster.model.spent import Spent
 from muster.model.worktree import AS_IT_IS, Isolation, Recipe
 
@@ -61,6 +62,33 @@ class Place:
     worktrees: str
     personas: tuple[Persona, ...]
     terms: Terms = Terms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """Somebody whose words fit a request: an agent, or a persona that could be attached.
+
+    `score` is from 0 to 1; `keys` are the words of the request that it was met by, stemmed.
+    """
+
+    agent: AgentId | None
+    persona: str | None
+    role: str
+    score: float
+    keys: frozenset[str]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contenders:
+    """Who fits a request by words alone, best first; `notes` are for whoever asks.
+
+    The first request after a start reads all personas and what the sentence model makes of them.
+    """
+
+    within_seconds: ClassVar[float] = 20.0
+    found: tuple[Contender, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

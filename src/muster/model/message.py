@@ -20,6 +20,8 @@ class MessageType(StrEnum):
     REQUEST_HELP = "request_help"
 
 
+ROUTED = frozenset({MessageType.ALERT, MessageType.REQUEST_HELP})
+"""What finds by itself, among all others, whoever can answer it."""
 URGENT = frozenset({MessageType.ALERT, MessageType.QUESTION, MessageType.REQUEST_HELP})
 """What reaches an agent that works; the rest waits until it is idle."""
 

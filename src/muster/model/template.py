@@ -49,7 +49,7 @@ class Template:
         return replace(self, deleted_at=now), event
 
     def filled(self, values: Mapping[str, str]) -> tuple[TemplateAgent, ...]:
-        """The agents to spawn. Raises BadValue for a value that nobody asks for, MissingField for one that is absent."""
+        """The agents to spawn. Raises BadValue for a value nobody asks for, MissingField for one that is absent."""
         for name in values:
             if name not in self.placeholders:
                 known = ", ".join(self.placeholders) or "none"

@@ -7,7 +7,7 @@ words is that of the corpus which the index was made with.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -15,13 +15,16 @@ from math import log
 from muster.routing.tokens import read, words_of
 from muster.routing.vocabulary import Kind, Term, Variant, Vocabulary
 
-ROLE, NAME, SKILL, TEXT = "role", "name", "skill", "text"
-BOOST: Mapping[str, float] = {ROLE: 4.0, NAME: 4.0, SKILL: 3.0, TEXT: 1.0}
-USUAL_LENGTH: Mapping[str, float] = {ROLE: 3.0, NAME: 2.0, SKILL: 16.0, TEXT: 120.0}
-LENGTH_COUNTS: Mapping[str, float] = {ROLE: 0.2, NAME: 0.2, SKILL: 0.3, TEXT: 0.6}
-SATURATION = 1.4
-PHRASE = 1.3  # a term of several words that is met as such says more than its words
-UNKNOWN = 0.5  # of the rarity that a word has which no profile of the corpus knows: it may be anything
+ROLE, NAME, SKILL, ABOUT, TEXT = "role", "name", "skill", "description", "text"
+BOOST: Mapping[str, float] = {ROLE: 30.0, NAME: 30.0, SKILL: 6.0, ABOUT: 0.8, TEXT: 1.8}
+USUAL_LENGTH: Mapping[str, float] = {ROLE: 3.0, NAME: 2.0, SKILL: 16.0, ABOUT: 10.0, TEXT: 120.0}
+LENGTH_COUNTS: Mapping[str, float] = {ROLE: 0.2, NAME: 0.2, SKILL: 0.2, ABOUT: 0.4, TEXT: 0.2}
+SATURATION = 4.2
+PHRASE = 1.6  # a term of several words that is met as such says more than its words
+UNKNOWN = 1.0  # the rarity of a word that nobody in the corpus has: it may be anything
+ORDINARY = 0.65  # what is left of a word that stands in prose alone
+DESCRIBED = 0.75
+CRAFT = 2.3  # what is to be done says more of who should do it than what it is to be done to
 REFUSED = 0.15  # what is left of who is what the request does not want
 FLOOR = 0.12  # below it nobody fits: a chance word or two were met
 MOST_REASONS = 4
@@ -29,16 +32,17 @@ MOST_REASONS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Somebody who could take work. `text` is what is said of it at length."""
+    """Somebody who could take work. `about` says it in a sentence, `text` at length."""
 
     id: str
     name: str = ""
     role: str = ""
     skills: tuple[str, ...] = ()
+    about: str = ""
     text: str = ""
 
     def parts(self) -> Iterable[tuple[str, str]]:
-        yield from ((ROLE, self.role), (NAME, self.name), (TEXT, self.text))
+        yield from ((ROLE, self.role), (NAME, self.name), (ABOUT, self.about), (TEXT, self.text))
         yield from ((SKILL, skill) for skill in self.skills)
 
 
@@ -87,12 +91,25 @@ class Rarity:
 
     def __init__(self, profiles: Iterable[Profile], vocabulary: Vocabulary) -> None:
         numbers: dict[Term, int] = defaultdict(int)
+        told: set[Term] = set()
+        described: set[Term] = set()
         self._size = 0
         for profile in profiles:
             self._size += 1
-            for term in {term for _, text in profile.parts() for term in vocabulary.terms(words_of(text))}:
+            own: set[Term] = set()
+            for place, text in profile.parts():
+                terms = set(vocabulary.terms(words_of(text)))
+                own |= terms
+                if place in (ROLE, NAME, SKILL):
+                    told |= terms
+                elif place == ABOUT:
+                    described |= terms
+            for term in own:
                 numbers[term] += 1
         self._numbers = dict(numbers)
+        self._telling = frozenset(told)
+        self._described = frozenset(described)
+        self._vocabulary = vocabulary
 
     def of(self, term: Term) -> float:
         if not self._size:
@@ -100,8 +117,14 @@ class Rarity:
         most = log(1 + self._size)
         number = self._numbers.get(term, 0)
         if number == 0:
-            return UNKNOWN
-        return max(0.05, log(1 + (self._size - number + 0.5) / (number + 0.5)) / most)
+            rarity = UNKNOWN
+        else:
+            rarity = max(0.05, log(1 + (self._size - number + 0.5) / (number + 0.5)) / most)
+        if term in self._vocabulary.crafts:
+            return rarity * CRAFT
+        if term in self._telling or term in self._vocabulary.synonyms or term in self._vocabulary.near:
+            return rarity
+        return rarity * (DESCRIBED if term in self._described else ORDINARY)
 
 
 class Index:
@@ -117,8 +140,11 @@ class Index:
     def __len__(self) -> int:
         return len(self._profiles)
 
-    def __contains__(self, id: object) -> bool:
-        return id in self._profiles
+    def __getitem__(self, id: str) -> Profile:
+        return self._profiles[id]
+
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self._profiles.values())
 
     def put(self, profile: Profile) -> None:
         """Take it in, in place of an earlier one with its id."""
@@ -218,3 +244,10 @@ def _met(places: Mapping[str, int], lengths: Mapping[str, int]) -> _Met:
         counts = LENGTH_COUNTS[place]
         total += BOOST[place] * number / (1 - counts + counts * lengths[place] / USUAL_LENGTH[place])
     return _Met(total / (total + SATURATION), max(places, key=lambda place: (BOOST[place], place)))
+
+
+def blended(words: float, meaning: float | None) -> float:
+    """One score of both; 0 where nobody should take it for a fit. Without a meaning the words alone say it."""
+    if meaning is None:
+        return words
+    return words

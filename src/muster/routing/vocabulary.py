@@ -21,6 +21,8 @@ Term = tuple[str, ...]
 """One word or a few, stemmed."""
 
 LONGEST = 3  # words of a term
+CRAFTS = frozenset(["testing", "design", "product", "writing", "review and research", "coordination"])
+"""The fields of what is done, where the others are of what it is done to."""
 HERE = Path(__file__)
 
 
@@ -41,7 +43,7 @@ class Variant:
     worth: float
 
 
-SYNONYM_WORTH = 0.8
+SYNONYM_WORTH = 0.9
 TERM_TO_AREA, SIBLING, AREA_TO_TERM = 0.4, 0.35, 0.35
 
 
@@ -49,6 +51,7 @@ TERM_TO_AREA, SIBLING, AREA_TO_TERM = 0.4, 0.35, 0.35
 class Vocabulary:
     synonyms: Mapping[Term, frozenset[Term]] = field(default_factory=dict)
     near: Mapping[Term, Mapping[Term, float]] = field(default_factory=dict)
+    crafts: frozenset[Term] = frozenset()
 
     def variants(self, term: Term) -> Iterator[Variant]:
         """Each at most once, the most worth first."""
@@ -93,7 +96,10 @@ def extended(synonyms: Path | None, taxonomy: Path | None) -> Vocabulary:
 
 def vocabulary(groups: Iterable[object], taxonomies: Iterable[object]) -> Vocabulary:
     """From what the files hold: lists of words that mean the same; areas with their terms by field. Raises BadValue."""
-    return Vocabulary(synonyms=_synonyms(groups), near=_near(taxonomies))
+    synonyms, areas = _synonyms(groups), list(_areas(taxonomies))
+    crafts = {term for field_name, area, terms in areas if field_name in CRAFTS for term in (area, *terms)}
+    same = {other for term in crafts for other in synonyms.get(term, ())}
+    return Vocabulary(synonyms=synonyms, near=_near(areas), crafts=frozenset(crafts | same))
 
 
 def _synonyms(files: Iterable[object]) -> dict[Term, frozenset[Term]]:
@@ -108,31 +114,31 @@ def _synonyms(files: Iterable[object]) -> dict[Term, frozenset[Term]]:
     return {term: frozenset(others) for term, others in same.items()}
 
 
-def _near(files: Iterable[object]) -> dict[Term, dict[Term, float]]:
+def _near(areas: Iterable[tuple[str, Term, list[Term]]]) -> dict[Term, dict[Term, float]]:
     near: dict[Term, dict[Term, float]] = defaultdict(dict)
 
     def link(one: Term, other: Term, worth: float) -> None:
         if one and other and one != other:
             near[one][other] = max(worth, near[one].get(other, 0.0))
 
-    for field_name, area, terms in _areas(files):
+    for field_name, area, terms in areas:
         for term in terms:
             link(term, area, TERM_TO_AREA)
             link(area, term, AREA_TO_TERM)
-            link(term, field_name, SIBLING / 2)
+            link(term, words_of(field_name), SIBLING / 2)
             for sibling in terms:
                 link(term, sibling, SIBLING)
-        link(area, field_name, SIBLING)
+        link(area, words_of(field_name), SIBLING)
     return dict(near)
 
 
-def _areas(files: Iterable[object]) -> Iterator[tuple[Term, Term, list[Term]]]:
+def _areas(files: Iterable[object]) -> Iterator[tuple[str, Term, list[Term]]]:
     for file in files:
         if not isinstance(file, dict) or not all(isinstance(areas, dict) for areas in file.values()):
             raise BadValue(field="taxonomy", expected="areas with their terms, by field", got=_told(file))
         for field_name, areas in file.items():
             for area, terms in areas.items():
-                yield words_of(str(field_name)), words_of(str(area)), _terms(terms, f"taxonomy.{field_name}.{area}")
+                yield str(field_name), words_of(str(area)), _terms(terms, f"taxonomy.{field_name}.{area}")
 
 
 def _terms(group: object, where: str) -> list[Term]:

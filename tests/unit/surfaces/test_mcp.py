@@ -23,6 +23,9 @@ from unit.surfaces.doors import caller, code, web
 pytestmark = pytest.mark.anyio
 
 MEMBERS = {
+    "register_capability",
+    "route_work",
+    "record_routing_outcome",
     "fleet_status",
     "collect_results",
     "whoami",

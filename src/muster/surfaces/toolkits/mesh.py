@@ -1,17 +1,20 @@
 """Toolkit `mesh`: fleets of parallel agents."""
 
 from muster.commands import agents as agent_commands
+from muster.commands import capabilities as capability_commands
 from muster.commands import decisions as decision_commands
 from muster.commands import fleets as fleet_commands
 from muster.commands import inbox as inbox_commands
 from muster.commands import messages as message_commands
 from muster.commands import receipts as receipt_commands
+from muster.commands import routes as route_commands
 from muster.surfaces.toolkits import Tool, Toolkit
-from muster.views import actors, decisions, fleets, hub, ledger, personas, receipts, results
+from muster.views import actors, decisions, fleets, hub, ledger, personas, receipts, results, routes
 from muster.views import inbox as inbox_views
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
+SCOPE = frozenset({"fleet_id", "project"})
 PROPOSER = frozenset({"proposer", "fleet_id"})
 
 MESH = Toolkit(
@@ -37,6 +40,9 @@ MESH = Toolkit(
         Tool(name="cast_vote", verb=decision_commands.cast, members=True, implied=SELF),
         Tool(name="tally_ratification", verb=decisions.tally, members=True),
         Tool(name="sweep_ratifications", verb=decision_commands.sweep),
+        Tool(name="register_capability", verb=capability_commands.register, members=True, implied=SELF),
+        Tool(name="route_work", verb=routes.work, members=True, implied=SCOPE),
+        Tool(name="record_routing_outcome", verb=route_commands.record, members=True, bridged=False),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="verify_ledger", verb=ledger.verify),

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from muster.engine import Engine, Reader
 from muster.errors import BadValue, HostFailed, MissingField
+from muster.facts.contenders import ContendersReader
 from muster.git.project import open_project, top_level
 from muster.git.review import committed, difference
 from muster.git.run import Checkout
@@ -23,7 +24,7 @@ from muster.hosts.contract import Host
 from muster.model.actor import SYSTEM, Actor
 from muster.model.agent import Agent
 from muster.model.change import PathChange
-from muster.model.facts import Address, Condition, LandedFile, Place, Progress, Review, Terms, Transcript
+from muster.model.facts import Address, Condition, Contenders, LandedFile, Place, Progress, Review, Terms, Transcript
 from muster.reconcilers.connections import Connections
 from muster.reconcilers.runs import turn_wish
 from muster.views import actors as actor_views
@@ -54,10 +55,13 @@ class Premises:
         return self.home / "worktrees"
 
 
-def readers(host: Host, connections: Connections, terms_at: TermsAt, premises: Premises) -> Mapping[type, Reader]:
+def readers(
+    host: Host, connections: Connections, terms_at: TermsAt, premises: Premises, contenders: ContendersReader
+) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
     return {
         Address: partial(read_address, premises),
+        Contenders: contenders,
         Condition: partial(read_condition, premises),
         Place: partial(read_place, host, terms_at, premises),
         Progress: partial(read_progress, connections),

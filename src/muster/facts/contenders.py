@@ -1,0 +1,104 @@
+"""The reader of who fits a request: by words, and by meaning where a sentence model is there.
+
+Who is free and how earlier work went is not its business: the view asks the rows.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any  # the arguments of the verb that will run
+
+import anyio
+import anyio.to_thread
+
+from muster.engine import Engine
+from muster.errors import MissingField
+from muster.facts.crowd import Call, Crowd
+from muster.facts.meaning import Meaning
+from muster.model.actor import SYSTEM, Actor
+from muster.model.facts import Contender, Contenders
+from muster.model.ids import FleetId
+from muster.model.message import EVERYBODY, ROUTED
+from muster.routing.scoring import Profile
+from muster.views import fleets as fleet_views
+from muster.views import routes as route_views
+
+OVERLAP = timedelta(seconds=2)  # claims of one moment may be committed one after another
+MOST_READ = 2000  # characters of a request
+
+
+class ContendersReader:
+    """`crowd` makes an empty one, at the first request: it reads all personas."""
+
+    def __init__(self, crowd: Callable[[], Crowd], meaning: Meaning) -> None:
+        self._make_crowd = crowd
+        self._meaning = meaning
+        self._reading = anyio.Lock()
+        self._cursor = 0
+        self._claimed: datetime | None = None
+
+    async def __call__(self, engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Contenders:
+        call = await _call(engine, actor, arguments)
+        if call is None:
+            return Contenders()
+        async with self._reading:
+            await self._catch_up(engine)
+            known, fits = await anyio.to_thread.run_sync(self._crowd.hear, call)
+            meant = await self._meaning.of(engine, call.text, {id: meant_by(one) for id, one in known.items()})
+            told = [self._crowd.contender(id, call, fits.get(id), meant.get(id)) for id in fits.keys() | meant.keys()]
+        return Contenders(
+            found=tuple(sorted(filter(_fits, told), key=_order)),
+            notes=self._meaning.notes if actor.agent is None else (),
+        )
+
+    @cached_property
+    def _crowd(self) -> Crowd:
+        return self._make_crowd()
+
+    async def _catch_up(self, engine: Engine) -> None:
+        """Take in whoever was spawned, or said what it can do, since the last time."""
+        crowd = await anyio.to_thread.run_sync(lambda: self._crowd)
+        while found := await engine.query(route_views.candidates, SYSTEM, after=self._cursor):
+            await anyio.to_thread.run_sync(crowd.take_in, found)
+            self._cursor = found[-1].cursor
+        since = None if self._claimed is None else self._claimed - OVERLAP
+        if claims := await engine.query(route_views.claims, SYSTEM, since=since):
+            await anyio.to_thread.run_sync(crowd.believe, claims)
+            self._claimed = max(claim.registered_at for claim in claims)
+
+
+async def _call(engine: Engine, actor: Actor, arguments: Mapping[str, Any]) -> Call | None:
+    """None where nothing is to be routed: most messages are not."""
+    text = _text(actor, arguments)
+    if text is None:
+        return None
+    fleet: FleetId | None = actor.fleet or arguments.get("fleet_id")
+    if not arguments.get("include_personas"):
+        return Call(text=text, fleet=fleet, personas_in=None)
+    directory: str | None = arguments.get("project") or actor.directory
+    if fleet is not None:
+        directory = (await engine.query(fleet_views.row, SYSTEM, fleet=fleet)).directory
+    if directory is None:
+        raise MissingField(verb="route.work with include_personas", field="project")
+    return Call(text=text, fleet=fleet, personas_in=directory)
+
+
+def _text(actor: Actor, arguments: Mapping[str, Any]) -> str | None:
+    if "description" in arguments:
+        return str(arguments["description"])[:MOST_READ]
+    is_routed = arguments["type"] in ROUTED and arguments["to_agent_id"] == EVERYBODY
+    return str(arguments["payload"])[:MOST_READ] if is_routed else None
+
+
+def meant_by(profile: Profile) -> str:
+    """What a sentence model is told of somebody."""
+    parts = (profile.name.replace("-", " "), profile.role, profile.about, ", ".join(profile.skills))
+    return ". ".join(part for part in parts if part)
+
+
+def _fits(one: Contender) -> bool:
+    return one.score > 0
+
+
+def _order(one: Contender) -> tuple[float, str]:
+    return -one.score, one.agent or f"~{one.persona}"

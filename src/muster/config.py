@@ -81,6 +81,11 @@ class Settings:
         USUAL.fleet.max_tokens, "Tokens that all agents of a fleet may use; 0 = no limit."
     )
     max_seconds_per_fleet: int = _setting(USUAL.fleet.max_seconds, "How long a fleet may work; 0 = no limit.")
+    attach_on_alert: int = _setting(
+        0, "How many personas may be added to a fleet because its agents called for help that nobody there can give."
+    )
+    routing_synonyms: str = _setting("", "A YAML file with groups of words that mean the same to you, for routing.")
+    routing_taxonomy: str = _setting("", "A YAML file with terms by area by field, for routing.")
     wakeups_per_pair: int = _setting(20, "How often two agents may wake each other before you are asked; 0 = no limit.")
     wakeups_per_fleet: int = _setting(400, "The same, of all agents of a fleet together; 0 = no limit.")
     inactivity_ms: int = _setting(1_800_000, "A run without a sign of life for so long is timed out; 0 = never.")

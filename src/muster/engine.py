@@ -145,7 +145,7 @@ class Engine:
             await self._await(verb, actor, arguments, patience)
             return verb.render(await self.execute(verb, actor, **arguments))
         mark = _fingerprint(verb, arguments)
-        if verb.awaits is not None or verb.facts is not None:  # what a repeated request need not wait for
+        if verb.awaits is not None or verb.needs_facts(actor, arguments):  # what a repeated request need not wait for
             known = await self._database.read(actor, lambda reading: reading.remembered(request_id))
             if known is not None:
                 return _first_answer(known, verb, mark)
@@ -175,7 +175,7 @@ class Engine:
         return answer, cursor
 
     async def _read_facts(self, verb: Verb[..., Any], actor: Actor, named: Mapping[str, Any]) -> object:
-        if verb.facts is None:
+        if verb.facts is None or not verb.needs_facts(actor, named):
             return None
         within = getattr(verb.facts, "within_seconds", READ_SECONDS)
         with anyio.move_on_after(within):

@@ -29,8 +29,7 @@ from muster.checkpoints import checkpoint
 from muster.commands import servers as server_commands
 from muster.engine import Engine
 from muster.errors import ungrouped
-from muster.facts import Premises, readers
-from muster.facts.contenders import ContendersReader
+from muster.facts import Premises, Words, readers
 from muster.facts.crowd import Crowd
 from muster.facts.meaning import Meaning
 from muster.home import Announcement, Home
@@ -39,13 +38,9 @@ from muster.hosts.opencode.host import OpenCodeHost
 from muster.installation.init import renew_bridge
 from muster.logs import bound_all
 from muster.model.actor import SYSTEM
-from muster.model.budget import Budget, Budgets
-from muster.model.ceiling import Ceilings, Sharding
 from muster.model.deadline import Watch
-from muster.model.facts import Terms
 from muster.model.server import Server, StopReason
 from muster.model.wakeup import Wakefulness
-from muster.model.worktree import Recipe
 from muster.reconcilers.admission import AdmissionReconciler
 from muster.reconcilers.asks import AsksReconciler
 from muster.reconcilers.checks import Checks
@@ -75,7 +70,7 @@ from muster.surfaces.tokens import Keyring
 from muster.surfaces.toolkits.mesh import MESH
 from muster.surfaces.toolkits.team import TEAM
 from muster.surfaces.use import Use
-from muster.trust import ProjectSettings, settings_of
+from muster.terms import ceilings, settings_at, sharding, terms_at
 from muster.verbs import Catalog
 from muster.views import hub as hub_views
 from muster.views import servers as server_views
@@ -124,7 +119,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         premises = Premises(
             home=home.folder, url=url, database=home.database, started_at=_now(), opencode=settings.opencode
         )
-        facts = readers(host, connections, partial(_terms_at, home, settings), premises, _contenders(host))
+        facts = readers(host, connections, partial(terms_at, home, settings), premises, _words(host, settings))
         engine = Engine(database, Catalog(_verb_modules()), facts)
         reconcilers = _reconcilers(engine, connections, host, settings, home)
         await account_for_absence(engine, _now)
@@ -199,8 +194,8 @@ def _reconcilers(
     deliveries = DeliveriesReconciler(engine, connections, wakefulness=wakefulness)
     idle, memory_mib = timedelta(seconds=settings.server_idle_seconds), settings.server_memory_mib
     hosts = HostsReconciler(engine, connections, runs, asks, deliveries, idle=idle, memory_mib=memory_mib, clock=_now)
-    ceilings, sharding = _ceilings(settings), _sharding(settings)
-    admission = AdmissionReconciler(engine, ceilings=ceilings, sharding=sharding, host=host.name, clock=_now)
+    limits, shards = ceilings(settings), sharding(settings)
+    admission = AdmissionReconciler(engine, ceilings=limits, sharding=shards, host=host.name, clock=_now)
     decisions = DecisionsReconciler(engine, clock=_now)
     errands, merges = (
         ErrandsReconciler(engine, snapshots),
@@ -212,11 +207,17 @@ def _reconcilers(
     return [worktrees, admission, hosts, runs, asks, deliveries, decisions, errands, merges, cleanups, *radar]
 
 
-def _contenders(host: Host) -> ContendersReader:
-    def crowd() -> Crowd:
-        return Crowd(host, host.personas(str(Path.home())), vocabulary.shipped())
-
-    return ContendersReader(crowd, Meaning(lambda: None, lambda: "Routing goes by words alone."))
+def _words(host: Host, settings: config.Settings) -> Words:
+    """What routing goes by; read when it is first asked."""
+    own = (Path(file).expanduser() if file else None for file in (settings.routing_synonyms, settings.routing_taxonomy))
+    known = partial(vocabulary.extended, *own)
+    if settings.routing_synonyms or settings.routing_taxonomy:
+        known()  # what is wrong there stops the start
+    return Words(
+        crowd=lambda: Crowd(host, host.personas(str(Path.home())), known()),
+        meaning=Meaning(lambda: None, lambda: "Routing goes by words alone."),
+        attach_at_most=settings.attach_on_alert,
+    )
 
 
 def _checks(engine: Engine, settings: config.Settings, home: Home) -> Checks:
@@ -225,7 +226,7 @@ def _checks(engine: Engine, settings: config.Settings, home: Home) -> Checks:
         root=home.folder / "checks",
         seconds=settings.merge_check_seconds,
         environment=os.environ,
-        command_at=lambda project: _settings_at(home, settings, project).over(settings).merge_check,
+        command_at=lambda project: settings_at(home, settings, project).over(settings).merge_check,
     )
 
 
@@ -339,57 +340,6 @@ def _verb_modules() -> list[ModuleType]:
         for package in (commands, views)
         for found in pkgutil.iter_modules(package.__path__)
     ]
-
-
-def _ceilings(settings: config.Settings) -> Ceilings:
-    return Ceilings(
-        total=settings.max_agents,
-        fleet=settings.max_agents_per_fleet,
-        persona=settings.max_agents_per_persona,
-        model=settings.max_agents_per_model,
-        provider=settings.max_agents_per_provider,
-    )
-
-
-def _terms_at(home: Home, settings: config.Settings, project: Path) -> Terms:
-    found = _settings_at(home, settings, project)
-    note, there = found.note(), found.over(settings)
-    return Terms(
-        budgets=_budgets(there),
-        on_ask=found.granted.get("on_ask"),
-        isolation=there.mesh_worktree,
-        land_when_quiet=there.land_when_quiet,
-        recipe=Recipe(
-            begins_as=there.worktree_base,
-            setup=there.worktree_setup,
-            copy=there.worktree_copy,
-            link=there.worktree_link,
-        ),
-        notes=() if note is None else (note,),
-    )
-
-
-def _settings_at(home: Home, settings: config.Settings, project: Path) -> ProjectSettings:
-    return settings_of(project, settings, config.named_in(os.environ), home)
-
-
-def _budgets(settings: config.Settings) -> Budgets:
-    return Budgets(
-        fleet=Budget(
-            max_turns=settings.max_turns_per_fleet,
-            max_tokens=settings.max_tokens_per_fleet,
-            max_seconds=settings.max_seconds_per_fleet,
-        ),
-        agent=Budget(
-            max_turns=settings.max_turns_per_agent,
-            max_tokens=settings.max_tokens_per_agent,
-            max_seconds=settings.max_seconds_per_agent,
-        ),
-    )
-
-
-def _sharding(settings: config.Settings) -> Sharding:
-    return Sharding(agents=settings.agents_per_server, directories=settings.directories_per_server)
 
 
 def _now() -> datetime:

@@ -76,7 +76,8 @@ class Settles:
 class Verb(Generic[P, R]):
     """A public command (`changes`) or view. `facts` is the type of what its reader must find before it runs.
 
-    `settles`: it answers after its effect. `awaits`: before a command runs, a view is waited for.
+    `settles`: it answers after its effect. `awaits`: before a command runs, a view is waited for. `when`: it needs its
+    facts only then.
     """
 
     function: Callable[Concatenate[Any, Actor, P], R]
@@ -85,6 +86,7 @@ class Verb(Generic[P, R]):
     facts: type | None = None
     settles: Settles | None = None
     awaits: Settles | None = None
+    when: Callable[[Actor, Mapping[str, Any]], bool] | None = None
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -120,6 +122,9 @@ class Verb(Generic[P, R]):
         """What it answers, without what settling adds."""
         return TypeAdapter(inspect.signature(self.function, eval_str=True).return_annotation)
 
+    def needs_facts(self, actor: Actor, arguments: Mapping[str, Any]) -> bool:
+        return self.facts is not None and (self.when is None or self.when(actor, arguments))
+
     def parse(self, raw: str | bytes) -> Json:
         """Check a JSON object and return the arguments as Python values. Raises InvalidInput, naming the field."""
         try:
@@ -140,10 +145,15 @@ class Verb(Generic[P, R]):
 
 
 def command(
-    *, by: Callers, facts: type | None = None, settles: Settles | None = None, awaits: Settles | None = None
+    *,
+    by: Callers,
+    facts: type | None = None,
+    settles: Settles | None = None,
+    awaits: Settles | None = None,
+    when: Callable[[Actor, Mapping[str, Any]], bool] | None = None,
 ) -> Callable[[Callable[Concatenate[Transaction, Actor, P], R]], Verb[P, R]]:
     """Declare a change: a synchronous function in one transaction, which cannot cause an effect."""
-    return lambda function: Verb(function, by=by, changes=True, facts=facts, settles=settles, awaits=awaits)
+    return lambda function: Verb(function, by=by, changes=True, facts=facts, settles=settles, awaits=awaits, when=when)
 
 
 def view(

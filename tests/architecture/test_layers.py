@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "model"},
     "verbs": {"errors", "model", "store"},  # for the types of a transaction and a reading: decision 0002
     "routing": {"errors", "model"},
-    "store": {"errors", "model"},
+    "store": {"errors", "model", "routing"},  # outcomes are found by the words of what they are about
     "commands": {
         "errors",
         "model",
@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoints": set(),  # where a crash test lets the hub die
     "replacing": {"errors"},
     "trust": {"errors", "model", "config", "home", "git", "replacing"},
+    "terms": {"model", "config", "home", "trust"},
     "doctor": {
         "errors",
         "model",

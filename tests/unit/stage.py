@@ -23,8 +23,7 @@ from muster import commands, views
 from muster.commands import runs as run_commands
 from muster.engine import Engine
 from muster.errors import MusterError
-from muster.facts import Premises, readers
-from muster.facts.contenders import ContendersReader
+from muster.facts import Premises, Words, readers
 from muster.facts.crowd import Crowd
 from muster.facts.meaning import Meaning
 from muster.hosts.contract import Host, ServerWish
@@ -137,7 +136,7 @@ def blank() -> bytes:
 
 @asynccontextmanager
 async def hub(
-    folder: Path, host: Host, clock: Clock, *verbs: ModuleType, terms: Terms = USUAL_TERMS
+    folder: Path, host: Host, clock: Clock, *verbs: ModuleType, terms: Terms = USUAL_TERMS, attach_on_alert: int = 0
 ) -> AsyncIterator[Stage]:
     """A hub on a state folder; entered again it is the hub after a restart. `verbs` are some more than it has.
 
@@ -148,7 +147,11 @@ async def hub(
     keyring = Keyring(b"k" * 32)
     connections = Connections({host.name: host}, partial(_wish, folder, keyring))
     premises = Premises(home=folder, url=URL, database=folder / "muster.db", started_at=clock(), opencode="")
-    words = ContendersReader(lambda: Crowd(host, (), shipped()), Meaning(lambda: None, lambda: "by words alone"))
+    words = Words(
+        crowd=lambda: Crowd(host, (), shipped()),
+        meaning=Meaning(lambda: None, lambda: "by words alone"),
+        attach_at_most=attach_on_alert,
+    )
     found = readers(host, connections, lambda _: terms, premises, words)
     if not (folder / "muster.db").exists():
         (folder / "muster.db").write_bytes(blank())

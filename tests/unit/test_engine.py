@@ -309,6 +309,7 @@ async def test_an_agent_may_only_look_at_its_own_fleet(stage):
     assert members == {
         "actor.whoami",
         "agent.brief",
+        "capability.register",
         "decision.cast",
         "decision.open",
         "decision.tally",
@@ -326,6 +327,8 @@ async def test_an_agent_may_only_look_at_its_own_fleet(stage):
         "receipt.list",
         "receipt.write",
         "result.collect",
+        "route.record",
+        "route.work",
     }
     for verb in ("fleet.status", "fleet.brief", "result.collect"):
         await stage.call(verb, actor, fleet_id=own["fleet_id"])

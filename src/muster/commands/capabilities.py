@@ -30,7 +30,10 @@ def register(
     context_window: Tokens | None = None,
     agent_id: AgentId | None = None,
 ) -> CapabilityRow:
-    """Say what you can do, so that work is routed to you; said again, it takes the place of what you said before."""
+    """Say what you can do: work and calls for help go by it.
+
+    Said again, it takes the place of what you said before.
+    """
     agent = speaker(tx, actor, agent_id, "registers")
     if agent is None:
         raise MissingField(verb="capability.register", field="agent_id")

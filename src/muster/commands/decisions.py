@@ -66,7 +66,7 @@ def open_(
     payload: Payload | None = None,
     proposer: AgentId | None = None,
 ) -> Opened:
-    """Put a proposal to the vote of the others, or of `voters` (ids or names). You are told the outcome; never poll.
+    """Put a proposal to the vote of all others, or of `voters`; its outcome comes to you by itself.
 
     Each voter weighs 1 unless `weights` says more. Approvals of the weight `quorum` ratify it, with those of all
     `required_signoffs`. At `deadline` (ISO 8601 with its zone) it ends by itself: under `silence_policy` approve the
@@ -109,7 +109,7 @@ def cast(
     *,
     approve: bool,
 ) -> Counted:
-    """Vote on a proposal. While it is open another vote replaces yours; the same one again changes nothing."""
+    """Vote on a proposal; while it is open your newest vote counts."""
     decision = proposal_for(tx, actor, message_id)
     voter = actor.acting_as(agent_id, "decision.cast")
     _require_vote_of(tx, decision, voter)

@@ -155,7 +155,13 @@ def _interject(tx: Transaction, agent: Agent) -> None:
 def _bring(tx: Transaction, agent: Agent, deliveries: Sequence[Delivery], *, at_work: bool) -> Turn:
     more = inboxes.count_waiting(tx, agent.id) - len(deliveries)
     messages = tx.select(Message, id=[delivery.message for delivery in deliveries])
-    text = digest(messages, proposals=proposals_among(tx, messages), more=more, at_work=at_work)
+    text = digest(
+        messages,
+        proposals=proposals_among(tx, messages),
+        routed=inboxes.routed(tx, messages, agent.id),
+        more=more,
+        at_work=at_work,
+    )
     turn = say(tx, agent, TurnKind.DIGEST, text=text)
     for delivery in deliveries:
         tx.save(delivery.carry(turn.id))

@@ -18,7 +18,7 @@ from muster.verbs import Cursor, Member, Settles, command
 from muster.visible import as_json
 
 Limit = Annotated[int, Field(ge=1, le=1000)]
-Seconds = Annotated[float, Field(ge=0, le=3600, description="how long to wait for one")]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 ANSWER_BYTES = 40 * 1024
@@ -56,9 +56,10 @@ def read(
     if actor.agent == agent.id:
         chosen, cursor = _choose(found, messages, agent, since)
         shown = [_taken(tx, actor, delivery) for delivery in chosen]
+    routed = inboxes.routed(tx, list(messages.values()), agent.id)
     is_last = len(found) < limit and (not found or cursor == found[-1][0])
     return Inbox(
-        messages=[inbox_row(messages[delivery.message], delivery) for delivery in shown],
+        messages=[inbox_row(messages[one.message], one, routed.get(one.message)) for one in shown],
         cursor=cursor,
         remaining=0 if is_last else inboxes.count_after(tx, agent.id, after=cursor),
     )

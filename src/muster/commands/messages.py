@@ -1,12 +1,13 @@
 """Messages are sent and acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar  # Any: arguments that a verb is called with
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from muster.commands.calling import asked_first
 from muster.commands.endings import noting_rest
 from muster.commands.posting import Letter, fleet_spoken_in, post, speaker
 from muster.commands.proofs import write_receipt
@@ -15,8 +16,9 @@ from muster.errors import BadValue, Conflict, Denied, MissingField, NotFound
 from muster.model.actor import Actor
 from muster.model.agent import Agent, Wanted, why_closed
 from muster.model.delivery import Delivery, DeliveryState, delivery_id
+from muster.model.facts import Contenders
 from muster.model.ids import AgentId, FleetId, MessageId
-from muster.model.message import EVERYBODY, OPERATOR_NAME, Message, MessageType
+from muster.model.message import EVERYBODY, OPERATOR_NAME, ROUTED, Message, MessageType
 from muster.model.receipt import ACK
 from muster.store.inboxes import message_for
 from muster.store.records import PREFIXES, Reading, Transaction
@@ -28,7 +30,7 @@ NAMED = 20
 LEAD = "lead"
 
 
-Recipient = Annotated[str, Field(min_length=1, max_length=64, description='an id, a name, or "*" for all others')]
+Recipient = Annotated[str, Field(min_length=1, max_length=64, description='id, name, or "*": all others')]
 Payload = Annotated[str, Field(min_length=1), AfterValidator(at_most(PAYLOAD_BYTES, f"{PAYLOAD_BYTES} bytes"))]
 Correlation = Annotated[str, Field(max_length=200)]
 
@@ -67,7 +69,13 @@ class Acknowledged:
     ok: bool
 
 
-@command(by=Member)
+def is_routed(actor: Actor, arguments: Mapping[str, Any]) -> bool:
+    """Whether an agent asks all others for help: then it is looked up who can give it."""
+    speaks = actor.agent is not None or arguments.get("from_agent_id") is not None
+    return speaks and arguments["to_agent_id"] == EVERYBODY and arguments["type"] in ROUTED
+
+
+@command(by=Member, facts=Contenders, when=is_routed)
 def send(
     tx: Transaction,
     actor: Actor,
@@ -78,8 +86,10 @@ def send(
     correlation_id: Correlation | None = None,
     from_agent_id: AgentId | None = None,
 ) -> Sent:
-    """Send a message to an agent of your fleet, or to all others. It reaches a working agent at once if it is an
-    alert, question or request_help, else when that is idle, and wakes it.
+    """Send a message to an agent of your fleet, or to all others. Alerts, questions and request_help reach it at work, the
+    rest when it is idle. An alert or request_help to all goes first to those whose skills fit.
+
+    Whoever is idle is woken by it.
     """
     wish = MessageWish(
         to_agent_id=to_agent_id,
@@ -89,19 +99,24 @@ def send(
         correlation_id=correlation_id,
         from_agent_id=from_agent_id,
     )
-    return _Post(tx, actor).send(wish)
+    return _Post(tx, actor).send(
+        wish, asks=is_routed(actor, {"to_agent_id": to_agent_id, "type": type, "from_agent_id": from_agent_id})
+    )
 
 
 @command(by=Member)
 def send_all(tx: Transaction, actor: Actor, messages: Annotated[list[MessageWish], Field(max_length=BATCH)]) -> SentAll:
-    """Send several messages in one go: all of them, or none."""
+    """Send several messages in one go: all of them, or none. Nobody is asked first."""
     office = _Post(tx, actor)
     return SentAll(results=[office.send(wish) for wish in messages])
 
 
 @command(by=Member)
 def acknowledge(tx: Transaction, actor: Actor, message_id: MessageId, agent_id: AgentId | None = None) -> Acknowledged:
-    """Say that you are done with a message that you got. Said again it changes nothing."""
+    """Say that you are done with a message that you got.
+
+    Said again it changes nothing.
+    """
     message = message_for(tx, actor, message_id)
     delivery = own_delivery(tx, message, actor.acting_as(agent_id, "message.acknowledge"))
     if delivery.state is DeliveryState.UNDELIVERABLE:
@@ -129,10 +144,16 @@ class _Post:
         self._speakers: dict[AgentId | None, Agent | None] = {}
         self._known: dict[tuple[FleetId | None, str], Agent] = {}
 
-    def send(self, wish: MessageWish) -> Sent:
+    def send(self, wish: MessageWish, *, asks: bool = False) -> Sent:
+        """`asks`: some of its recipients may be asked first."""
         sender = self._sender(wish.from_agent_id)
         fleet = fleet_spoken_in(sender, wish.fleet_id)
         recipients = self._recipients(wish.to_agent_id, fleet, sender)
+        asked = asked_first(self._tx, sender, recipients) if asks and sender is not None else None
+        if asked is not None:
+            recipients = asked.before(recipients)
+        if not recipients:
+            raise Conflict(why=f"A message to * has no recipients: nobody else is in fleet {fleet}.")
         letter = Letter(
             fleet=recipients[0].fleet,
             sender=sender.id if sender else None,
@@ -144,7 +165,7 @@ class _Post:
             session=self._actor.session,
             correlation_id=wish.correlation_id,
         )
-        message = post(self._tx, letter, [agent.id for agent in recipients])
+        message = post(self._tx, letter, [agent.id for agent in recipients], first=asked)
         return Sent(message_id=message.id, recipients=list(message.recipients))
 
     def _sender(self, named: AgentId | None) -> Agent | None:
@@ -171,10 +192,7 @@ class _Post:
         if fleet is None:
             raise MissingField(verb="a message to *", field="fleet_id")
         agents = self._tx.select(Agent, fleet=fleet, wanted=Wanted.RUNNING, leaving_at=None)
-        others = [agent for agent in agents if sender is None or agent.id != sender.id]
-        if not others:
-            raise Conflict(why=f"A message to * has no recipients: nobody else is in fleet {fleet}.")
-        return others
+        return [agent for agent in agents if sender is None or agent.id != sender.id]
 
     def _look_up(self, fleet: FleetId | None, who: str) -> Agent | None:
         if (fleet, who) not in self._known:

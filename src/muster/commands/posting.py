@@ -9,7 +9,7 @@ from muster.model.agent import Agent, Wanted, why_closed
 from muster.model.delivery import Delivery
 from muster.model.fleet import Fleet
 from muster.model.ids import AgentId, FleetId, MessageId, SessionId
-from muster.model.message import MUSTER_NAME, Message, MessageType
+from muster.model.message import MUSTER_NAME, Message, MessageType, Routing
 from muster.store.records import Transaction
 
 
@@ -31,6 +31,31 @@ class Letter:
     session: SessionId | None = None
     correlation_id: str | None = None
     lapses: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who of a message's recipients is asked first, the best first, and why. `attached`: one of them is new."""
+
+    agents: tuple[Agent, ...]
+    reasons: tuple[str, ...]
+    attached: AgentId | None = None
+
+    def before(self, recipients: Sequence[Agent]) -> list[Agent]:
+        """All of them, these first."""
+        first = {agent.id for agent in self.agents}
+        return [*self.agents, *(agent for agent in recipients if agent.id not in first)]
+
+    def routing(self, message: Message) -> Routing:
+        return Routing(
+            id=message.id,
+            fleet=message.fleet,
+            agents=tuple(agent.id for agent in self.agents),
+            names=tuple(agent.name for agent in self.agents),
+            reasons=self.reasons,
+            attached=self.attached,
+            routed_at=message.sent_at,
+        )
 
 
 def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> Agent | None:
@@ -55,8 +80,8 @@ def fleet_spoken_in(who: Agent | None, named: FleetId | None) -> FleetId | None:
     return who.fleet
 
 
-def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Message:
-    """`recipients` are agents of the letter's fleet that live."""
+def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId], *, first: Asked | None = None) -> Message:
+    """`recipients` are agents of the letter's fleet that live; `first`: those of them that are asked first."""
     message = Message(
         id=MessageId(tx.new_id(Message)),
         fleet=letter.fleet,
@@ -71,9 +96,14 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId]) -> Mess
         sent_at=tx.now,
     )
     tx.add(message)
+    routing = None if first is None else first.routing(message)
     for agent in recipients:
-        tx.add(Delivery.of(message, agent, letter.session, lapses=letter.lapses))
+        later = routing is not None and message.type is MessageType.REQUEST_HELP and agent not in routing.agents
+        tx.add(Delivery.of(message, agent, letter.session, urgent=message.urgent and not later, lapses=letter.lapses))
     tx.record(message.send())
+    if routing is not None:
+        tx.add(routing)
+        tx.record(routing.route())
     return message
 
 

@@ -27,8 +27,9 @@ def write(
     note: Note | None = None,
     agent_id: AgentId | None = None,
 ) -> ReceiptRow:
-    """Note something on a message that you sent or got (seen, r-ack, retracted, any word). It consumes nothing;
-    repeated, the first stands.
+    """Note something on a message of yours (seen, r-ack, retracted, any word).
+
+    It consumes nothing; repeated, the first stands.
     """
     agent = actor.standing_for(agent_id)
     if is_reserved(action):

@@ -17,6 +17,8 @@ import anyio.to_thread
 from muster.engine import Engine, Reader
 from muster.errors import BadValue, HostFailed, MissingField
 from muster.facts.contenders import ContendersReader
+from muster.facts.crowd import Crowd
+from muster.facts.meaning import Meaning
 from muster.git.project import open_project, top_level
 from muster.git.review import committed, difference
 from muster.git.run import Checkout
@@ -55,15 +57,26 @@ class Premises:
         return self.home / "worktrees"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What routing goes by. `crowd` makes an empty one; `attach_at_most`: personas that calls for help may add."""
+
+    crowd: Callable[[], Crowd]
+    meaning: Meaning
+    attach_at_most: int = 0
+
+
 def readers(
-    host: Host, connections: Connections, terms_at: TermsAt, premises: Premises, contenders: ContendersReader
+    host: Host, connections: Connections, terms_at: TermsAt, premises: Premises, words: Words
 ) -> Mapping[type, Reader]:
     """Every reader by the type of what it finds."""
+    place = partial(read_place, host, terms_at, premises)
+    contenders = ContendersReader(words.crowd, words.meaning, place, attach_at_most=words.attach_at_most)
     return {
         Address: partial(read_address, premises),
         Contenders: contenders,
         Condition: partial(read_condition, premises),
-        Place: partial(read_place, host, terms_at, premises),
+        Place: place,
         Progress: partial(read_progress, connections),
         Review: read_review,
         Transcript: partial(read_transcript, connections),

@@ -90,7 +90,9 @@ class Delivery:
     settled_at: datetime | None = None
 
     @classmethod
-    def of(cls, message: Message, agent: AgentId, session: SessionId | None, *, lapses: bool) -> "Delivery":
+    def of(
+        cls, message: Message, agent: AgentId, session: SessionId | None, *, urgent: bool, lapses: bool
+    ) -> "Delivery":
         return cls(
             id=delivery_id(message.id, agent),
             message=message.id,
@@ -98,7 +100,7 @@ class Delivery:
             agent=agent,
             sender=message.sender,
             session=session,
-            urgent=message.urgent,
+            urgent=urgent,
             lapses=lapses,
             bytes=len(message.payload.encode()),
             sent_at=message.sent_at,

@@ -83,12 +83,15 @@ class Contender:
 class Contenders:
     """Who fits a request by words alone, best first; `notes` are for whoever asks.
 
-    The first request after a start reads all personas and what the sentence model makes of them.
+    The first request after a start reads all personas and what the sentence model makes of them. `attach_at_most`: how
+    many personas a fleet's calls for help may add to it, at the `place` where it works.
     """
 
     within_seconds: ClassVar[float] = 20.0
     found: tuple[Contender, ...] = ()
     notes: tuple[str, ...] = ()
+    attach_at_most: int = 0
+    place: "Place | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from muster.model.event import MessageSent
+from muster.model.event import MessageRouted, MessageSent
 from muster.model.ids import AgentId, FleetId, MessageId
 
 EVERYBODY = "*"
@@ -21,7 +21,7 @@ class MessageType(StrEnum):
 
 
 ROUTED = frozenset({MessageType.ALERT, MessageType.REQUEST_HELP})
-"""What finds by itself, among all others, whoever can answer it."""
+"""What an agent says to all others, and goes first to those who can answer it."""
 URGENT = frozenset({MessageType.ALERT, MessageType.QUESTION, MessageType.REQUEST_HELP})
 """What reaches an agent that works; the rest waits until it is idle."""
 
@@ -49,6 +49,11 @@ class Message:
     def urgent(self) -> bool:
         return self.type in URGENT
 
+    @property
+    def is_routed(self) -> bool:
+        """Whether some of its recipients may have been asked first."""
+        return self.to == EVERYBODY and self.type in ROUTED
+
     def send(self) -> MessageSent:
         return MessageSent(
             fleet=self.fleet,
@@ -59,3 +64,28 @@ class Message:
             recipients=self.recipients,
             bytes=len(self.payload.encode()),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """Who was asked first by a message to all, and why: `agents`, `names` and `reasons` are in the same order.
+
+    `id` is the message's. `attached`: the agent that was added to the fleet for it.
+    """
+
+    id: MessageId
+    fleet: FleetId
+    agents: tuple[AgentId, ...]
+    names: tuple[str, ...]
+    reasons: tuple[str, ...]
+    attached: AgentId | None = None
+    routed_at: datetime
+
+    def route(self) -> MessageRouted:
+        return MessageRouted(fleet=self.fleet, message=self.id, agents=self.agents, attached=self.attached)
+
+    def told_to(self, agent: AgentId) -> str:
+        """What a recipient is told of it."""
+        if agent in self.agents:
+            return f"You are asked first ({self.reasons[self.agents.index(agent)]})."
+        return f"Asked first: {', '.join(self.names)}."

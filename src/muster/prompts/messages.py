@@ -1,7 +1,9 @@
 """How messages are told to their recipients. What others said is quoted line by line: it cannot pass for our words."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
+from muster.model.agent import Agent
 from muster.model.ids import MessageId
 from muster.model.message import Message
 from muster.visible import WHOLE, in_quotes, visible
@@ -11,16 +13,35 @@ AT_WORK = "Go on with your task; reply with send_message where that helps."
 WOKEN = "Act on them if need be. Your last message stays your result: give it whole again."
 MORE = "{more} more wait; get_inbox shows them."
 VOTE = 'It is put to the vote: cast_vote {{"message_id": "{id}", "approve": true or false}}.'
+HELP = (
+    "Your peer {name} ({id}) asks for help, and nobody else here has the skills for it. What it wrote comes to you as "
+    "a message. Do what it needs, tell it the outcome with send_message, and end with a short account of what you did."
+)
+NOBODY: Mapping[MessageId, str] = MappingProxyType({})
 REVIVED = "[muster] Your earlier conversation is lost. Files that you changed are as you left them. Your task was:"
 ANSWERED = "[muster] You had answered:"
 
 
-def digest(messages: Sequence[Message], *, proposals: Collection[MessageId], more: int, at_work: bool) -> str:
-    """Oldest first. `proposals` are those of them that can be voted on; `more`: how many others wait."""
+def called_by(sender: Agent) -> str:
+    """The task of an agent that was attached because somebody asked for help."""
+    return HELP.format(name=sender.name, id=sender.id)
+
+
+def digest(
+    messages: Sequence[Message],
+    *,
+    proposals: Collection[MessageId],
+    routed: Mapping[MessageId, str] = NOBODY,
+    more: int,
+    at_work: bool,
+) -> str:
+    """Oldest first. `proposals` are those of them that can be voted on; `routed`: who was asked first by some of them;
+    `more`: how many others wait.
+    """
     foot = AT_WORK if at_work else WOKEN
     lines = [
         HEAD,
-        *(_told(message, is_proposal=message.id in proposals) for message in messages),
+        *(_told(one, routed.get(one.id), is_proposal=one.id in proposals) for one in messages),
         MORE.format(more=more) if more else "",
         foot,
     ]
@@ -43,7 +64,8 @@ def quoted(text: str) -> str:
     return "\n".join(f"> {visible(line, None, keep=WHOLE)}" for line in text.splitlines() or [""])
 
 
-def _told(message: Message, *, is_proposal: bool) -> str:
+def _told(message: Message, routed: str | None, *, is_proposal: bool) -> str:
     about = f" re {in_quotes(message.correlation_id, 80)}" if message.correlation_id else ""
     vote = f"\n{VOTE.format(id=message.id)}" if is_proposal else ""
-    return f"{message.id} {message.type} from {message.from_name}{about}:\n{quoted(message.payload)}{vote}"
+    first = f" {routed}" if routed else ""
+    return f"{message.id} {message.type} from {message.from_name}{about}:{first}\n{quoted(message.payload)}{vote}"

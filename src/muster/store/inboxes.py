@@ -13,7 +13,7 @@ from muster.errors import NotFound
 from muster.model.actor import Actor
 from muster.model.delivery import Delivery, DeliveryState
 from muster.model.ids import AgentId, FleetId, MessageId, SessionId, TurnId
-from muster.model.message import Message, MessageType
+from muster.model.message import Message, MessageType, Routing
 from muster.model.turn import Turn
 from muster.store.records import Reading
 from muster.store.statements import SET, Above
@@ -26,7 +26,7 @@ TAKEN: Final = UNSEEN | {"turn": None, "injected_at": SET}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxRow:
-    """`to` is `*` or the recipient's id. `state`: how far it has got."""
+    """`to` is `*` or the recipient's id. `state`: how far it has got. `routed`: who was asked first, if anybody."""
 
     message_id: MessageId
     fleet_id: FleetId
@@ -38,9 +38,16 @@ class InboxRow:
     correlation_id: str | None
     sent_at: datetime
     state: DeliveryState
+    routed: str | None = None
 
 
-def inbox_row(message: Message, delivery: Delivery) -> InboxRow:
+def routed(tx: Reading, messages: Sequence[Message], agent: AgentId) -> dict[MessageId, str]:
+    """What an agent is told of those of its messages by which some were asked first."""
+    ids = [message.id for message in messages if message.is_routed]
+    return {routing.id: routing.told_to(agent) for routing in tx.select(Routing, id=ids)} if ids else {}
+
+
+def inbox_row(message: Message, delivery: Delivery, routed: str | None = None) -> InboxRow:
     return InboxRow(
         message_id=message.id,
         fleet_id=message.fleet,
@@ -52,6 +59,7 @@ def inbox_row(message: Message, delivery: Delivery) -> InboxRow:
         correlation_id=message.correlation_id,
         sent_at=message.sent_at,
         state=delivery.state,
+        routed=routed,
     )
 
 

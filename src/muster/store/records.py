@@ -28,7 +28,7 @@ from muster.model.event import Entry, Event, Fact
 from muster.model.fleet import Fleet
 from muster.model.lead import Lead
 from muster.model.merge import LandedPath, Merge
-from muster.model.message import Message
+from muster.model.message import Message, Routing
 from muster.model.notice import Notice
 from muster.model.receipt import Receipt
 from muster.model.run import Run
@@ -50,6 +50,7 @@ Record = (
     | Lead
     | Notice
     | Message
+    | Routing
     | Delivery
     | Receipt
     | Decision
@@ -80,6 +81,7 @@ TABLES: Mapping[type, Table] = {
     Lead: schema.leads,
     Notice: schema.notices,
     Message: schema.messages,
+    Routing: schema.routings,
     Delivery: schema.deliveries,
     Receipt: schema.receipts,
     Decision: schema.decisions,

@@ -37,7 +37,10 @@ class Identity:
 
 @view(by=Member)
 def whoami(tx: Reading, actor: Actor, agent_id: AgentId | None = None) -> Identity:
-    """Who you are, and who works beside you. The operator may ask for an agent."""
+    """Who you are, and who works beside you.
+
+    The operator may ask for an agent.
+    """
     own = actor.standing_for(agent_id)
     if own is None:
         return Identity(kind=actor.kind, agent_id=None, name=None, role=None, fleet_id=None, peers=[])

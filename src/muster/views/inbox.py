@@ -55,7 +55,7 @@ def waits(tx: Reading, actor: Actor, agent_id: AgentId | None = None, since: Cur
 
 @view(by=Member, facts=Address)
 def subscribe(tx: Reading, actor: Actor, agent_id: AgentId | None = None) -> Subscription:
-    """Where an inbox streams its messages as they come (server-sent events, your token)."""
+    """Where an inbox streams its messages (SSE, your token)."""
     own = tx.get(Agent, actor.acting_as(agent_id, "inbox.subscribe")).id
     return Subscription(agent_id=own, stream_url=f"{tx.facts(Address).url}/api/v1/inbox/{own}/stream")
 
@@ -80,7 +80,11 @@ def follow(
         begun = head if since is None else 0
     found, upto = _page(tx, own, after, begun, head)
     messages = {message.id: message for message in tx.select(Message, id=[each.message for _, each in found])}
-    rows = [Arrived(cursor=cursor, message=inbox_row(messages[each.message], each)) for cursor, each in found]
+    routed = inboxes.routed(tx, list(messages.values()), own)
+    rows = [
+        Arrived(cursor=cursor, message=inbox_row(messages[each.message], each, routed.get(each.message)))
+        for cursor, each in found
+    ]
     return Following(messages=rows, cursor=upto, begun=begun, more=upto < head)
 
 

@@ -22,7 +22,7 @@ class Receipts:
 
 @view(by=Member)
 def list_(tx: Reading, actor: Actor, message_id: MessageId) -> Receipts:
-    """Who saw and acknowledged a message of your fleet, voted on it, and what else was noted on it."""
+    """What was noted on a message, and by whom: seen, ack, votes."""
     message = message_for(tx, actor, message_id)
     receipts = tx.select(Receipt, message=message.id)
     votes = [_vote(vote) for vote in tx.select(Vote, decision=message.id)]

@@ -65,7 +65,7 @@ class Results:
 
 @view(by=Member)
 def collect(tx: Reading, actor: Actor, fleet_id: FleetId, agent_id: AgentId | None = None) -> Results:
-    """The results of a fleet so far, or of one of its agents, at any time."""
+    """The results of a fleet so far, or of one of its agents."""
     fleet = tx.get(Fleet, fleet_id)
     actor.require_fleet(fleet.id)
     return results_of(tx, fleet, agent_id)

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.anyio
 MEMBERS = {
     "register_capability",
     "route_work",
-    "record_routing_outcome",
     "fleet_status",
     "collect_results",
     "whoami",

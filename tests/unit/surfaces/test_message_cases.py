@@ -105,6 +105,7 @@ async def test_direct_message_reaches_its_recipient_alone_in_order_and_intact(po
         "correlation_id": "job-7",
         "sent_at": first["sent_at"],
         "state": "injected",
+        "routed": None,
     }
     assert second["payload"] == "second"
     assert [await post.inbox(other) for other in (one, three)] == [[], []]

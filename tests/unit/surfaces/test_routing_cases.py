@@ -1,5 +1,6 @@
 """Routing as it was tried on Meshfleet (reference cases 31 to 35, and its wrong examples), through MCP's own client."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pytest
 
 from muster.hosts.scripted import ScriptedHost
 from muster.model.facts import Persona
-from unit.stage import Clock, Stage, agent_actor, hub, rows
+from unit.stage import Clock, Stage, agent_actor, hub, refused, rows
 from unit.surfaces.doors import web
 from unit.surfaces.test_mcp import session
 
@@ -181,10 +182,13 @@ async def test_an_outcome_is_true_or_false_and_of_somebody_else(tmp_path):
     async with desk(tmp_path, a=["sql"], b=["sql"]) as at:
         given = {"agent_id": at.agents["a"], "capability_key": "sql"}
         assert (await at.use("record_routing_outcome", **given, success="true"))["error"]["code"] == "wrong_type"
-        own = await at.use("record_routing_outcome", who="a", **given, success=True)
-        assert own["error"]["code"] == "denied"
+        assert (await at.use("record_routing_outcome", who="b", **given, success=True))["error"]["code"] == "denied"
+        told = json.dumps(given | {"success": True})
+        with refused("denied"):
+            await at.stage.engine.call("route.record", agent_actor(at.agents["a"], at.fleet), told)
         assert rows(at.stage.path, "outcomes") == []
-        assert (await at.use("record_routing_outcome", who="b", **given, success=True))["weight"] > 1
+        judged = await at.stage.engine.call("route.record", agent_actor(at.agents["b"], at.fleet), told)
+        assert judged["weight"] > 1
 
 
 async def test_what_agents_did_speaks_for_their_persona(tmp_path):

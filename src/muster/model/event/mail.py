@@ -18,6 +18,15 @@ class MessageSent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRouted(Event):
+    """These of its recipients are asked first. `attached` was added to the fleet for it."""
+
+    message: MessageId
+    agents: tuple[AgentId, ...]
+    attached: AgentId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryInjected(Event):
     """The message stands in the agent's conversation."""
 

@@ -18,11 +18,11 @@ from sqlalchemy import (
 )
 
 from muster.model.delivery import DeliveryState
-from muster.model.message import EVERYBODY, MUSTER_NAME, OPERATOR_NAME, URGENT
+from muster.model.message import EVERYBODY, MUSTER_NAME, OPERATOR_NAME, URGENT, MessageType
 from muster.model.receipt import ACK, SEEN, UNDELIVERABLE
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import Expression, absent, entries, kind_of, last_entries, receipt_id
-from muster.store.schema import agents, deliveries, fleets, messages, receipts, turns, wakeups
+from muster.store.schema import agents, deliveries, fleets, messages, receipts, routings, turns, wakeups
 
 
 def _recipients() -> TableValuedAlias:
@@ -159,7 +159,9 @@ def delivery_misnamed() -> Wrong:
 @error
 def delivery_unlike_its_message() -> Wrong:
     """Delivery {id} and its message {message} differ in fleet, sender, moment, urgency or size."""
-    urgent = messages.c.type.in_([type.value for type in URGENT]).self_group()
+    asked = func.instr(cast(routings.c.agents, Text), literal('"').concat(deliveries.c.agent).concat('"')) > 0
+    others_first = and_(messages.c.type == MessageType.REQUEST_HELP.value, not_(func.coalesce(asked, true())))
+    urgent = and_(messages.c.type.in_([type.value for type in URGENT]), not_(others_first)).self_group()
     apart = or_(
         deliveries.c.fleet != messages.c.fleet,
         deliveries.c.sender.is_distinct_from(messages.c.sender),
@@ -168,6 +170,7 @@ def delivery_unlike_its_message() -> Wrong:
         deliveries.c.bytes != _payload_bytes(),
     )
     joined = deliveries.join(messages, messages.c.id == deliveries.c.message)
+    joined = joined.outerjoin(routings, routings.c.id == messages.c.id)
     return select(deliveries.c.id, deliveries.c.message).select_from(joined).where(apart)
 
 

@@ -6,7 +6,18 @@ How values stand in the columns says `columns.py`.
 
 from muster.store.schema.agents import agents, asks, cleanups, fleets, leads, notices, runs, servers, turns
 from muster.store.schema.journal import events, requests
-from muster.store.schema.mail import CARRIED, UNSEEN, WAITING, decisions, deliveries, messages, receipts, votes, wakeups
+from muster.store.schema.mail import (
+    CARRIED,
+    UNSEEN,
+    WAITING,
+    decisions,
+    deliveries,
+    messages,
+    receipts,
+    routings,
+    votes,
+    wakeups,
+)
 from muster.store.schema.pieces import metadata
 from muster.store.schema.radar import clashes
 from muster.store.schema.routing import capabilities, embeddings, outcomes, templates
@@ -36,6 +47,7 @@ __all__ = [
     "outcomes",
     "receipts",
     "requests",
+    "routings",
     "runs",
     "servers",
     "snapshots",

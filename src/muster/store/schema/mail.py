@@ -28,6 +28,20 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+routings = Table(
+    "routings",
+    metadata,
+    seq(),
+    Column("id", Utf8, ForeignKey("messages.id"), nullable=False, unique=True),
+    reference("fleet", "fleets"),
+    Column("agents", Words, nullable=False),
+    Column("names", Words, nullable=False),
+    Column("reasons", Words, nullable=False),
+    Column("attached", Utf8, ForeignKey("agents.id")),
+    Column("routed_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 deliveries = Table(
     "deliveries",
     metadata,

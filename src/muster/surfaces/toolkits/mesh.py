@@ -14,6 +14,7 @@ from muster.views import inbox as inbox_views
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
+CLAIMED = frozenset({"agent_id", "model", "context_window"})
 SCOPE = frozenset({"fleet_id", "project"})
 PROPOSER = frozenset({"proposer", "fleet_id"})
 
@@ -40,9 +41,9 @@ MESH = Toolkit(
         Tool(name="cast_vote", verb=decision_commands.cast, members=True, implied=SELF),
         Tool(name="tally_ratification", verb=decisions.tally, members=True),
         Tool(name="sweep_ratifications", verb=decision_commands.sweep),
-        Tool(name="register_capability", verb=capability_commands.register, members=True, implied=SELF),
+        Tool(name="register_capability", verb=capability_commands.register, members=True, implied=CLAIMED),
         Tool(name="route_work", verb=routes.work, members=True, implied=SCOPE),
-        Tool(name="record_routing_outcome", verb=route_commands.record, members=True, bridged=False),
+        Tool(name="record_routing_outcome", verb=route_commands.record),
         Tool(name="list_agents", verb=personas.list_),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="verify_ledger", verb=ledger.verify),

@@ -1,4 +1,4 @@
-"""Capabilities, outcomes, templates and embeddings."""
+"""Capabilities, outcomes, templates, embeddings, and who was asked first by a message to all."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -76,3 +76,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("id"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "routings",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("agents", sa.Text(), nullable=False),
+        sa.Column("names", sa.Text(), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("attached", sa.Text(), nullable=True),
+        sa.Column("routed_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["attached"], ["agents.id"]),
+        sa.ForeignKeyConstraint(["fleet"], ["fleets.id"]),
+        sa.ForeignKeyConstraint(["id"], ["messages.id"]),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_routings_fleet", "routings", ["fleet"], unique=False)

@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup check test unit together contract conformance e2e chaos demo bench lock wheel clean ripgrep
+.PHONY: help setup check test unit together contract conformance e2e chaos demo bench bench-routing lock wheel clean ripgrep
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ demo: setup ## a fleet at work, without a key (MODEL=provider/model takes a real
 
 bench: setup ## measure and print tables (PARTS="door calls" takes some of them only)
 	@PYTHONPATH=tests $(BIN)/python -m bench $(PARTS)
+
+bench-routing: setup ## how often each way of routing names the right persona first
+	@PYTHONPATH=tests $(BIN)/python -m bench routing
 
 # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────
 

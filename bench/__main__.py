@@ -5,10 +5,10 @@ from datetime import date
 
 import anyio
 
-from bench import agents, calls, context, door, idle, messages, waking, worktrees
+from bench import agents, calls, context, door, idle, messages, routes, waking, worktrees
 
 SIZES = (1, 5, 10, 20)
-PARTS = ("context", "door", "calls", "messages", "idle", "worktrees", "agents")
+PARTS = ("context", "door", "calls", "messages", "idle", "routing", "worktrees", "agents")
 
 
 async def main(parts: list[str]) -> None:
@@ -30,6 +30,8 @@ async def _print(part: str) -> None:
             print(f"\n{await waking.table()}", flush=True)
         case "idle":
             print(f"\n## An idle hub\n\n{await idle.table()}", flush=True)
+        case "routing":
+            print(f"\n## Routing\n\n{await anyio.to_thread.run_sync(routes.table)}", flush=True)
         case "worktrees":
             print(f"\n## Worktrees\n\n{await anyio.to_thread.run_sync(worktrees.table)}", flush=True)
         case "agents":

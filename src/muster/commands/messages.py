@@ -86,8 +86,8 @@ def send(
     correlation_id: Correlation | None = None,
     from_agent_id: AgentId | None = None,
 ) -> Sent:
-    """Send a message to an agent of your fleet, or to all others. Alerts, questions and request_help reach it at work, the
-    rest when it is idle. An alert or request_help to all goes first to those whose skills fit.
+    """Send a message to an agent of your fleet, or to all others. Alerts, questions and request_help reach it at work,
+    the rest when it is idle. An alert or request_help to all goes first to those whose skills fit.
 
     Whoever is idle is woken by it.
     """

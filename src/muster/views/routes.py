@@ -57,7 +57,8 @@ def work(
 ) -> Routed:
     """Who fits a piece of work best, with reasons.
 
-    `include_personas`: also whom one could attach. An agent looks in its own fleet; without `fleet_id` the operator looks in all.
+    `include_personas`: also whom one could attach. An agent looks in its own fleet; the operator in `fleet_id`, or in
+    all.
     """
     if fleet_id is not None:
         actor.require_fleet(fleet_id)

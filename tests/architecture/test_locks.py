@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from architecture.source import REPOSITORY
 
-LOCKS = ("run", "dev", "environment")
+LOCKS = ("run", "dev", "semantic", "environment", "model")
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[^ ;\\]+)", re.MULTILINE)
 
 
@@ -38,23 +38,29 @@ def loose(lock: str) -> Iterator[str]:
     yield from (f"{line}: names an address." for line in lock.splitlines() if "://" in line or "-url" in line)
 
 
-def tools() -> list[str]:
-    return [line for line in text_of("tools.in").splitlines() if line and not line.startswith("#")]
+def listed(name: str) -> list[str]:
+    return [line for line in text_of(name).splitlines() if line and not line.startswith("#")]
 
 
-def project() -> tuple[list[str], list[str]]:
+def project(*extras: str) -> list[str]:
     table = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return table["dependencies"], table["optional-dependencies"]["dev"]
+    return table["dependencies"] + [each for extra in extras for each in table["optional-dependencies"][extra]]
 
 
 def test_the_locks_answer_what_the_project_asks_for():
-    run, dev = project()
-    findings = [*unmet(run, text_of("run.txt")), *unmet([*run, *dev, *tools()], text_of("dev.txt"))]
+    findings = [
+        *unmet(project(), text_of("run.txt")),
+        *unmet([*project("dev"), *listed("tools.in")], text_of("dev.txt")),
+        *unmet(project("semantic"), text_of("semantic.txt")),
+        *unmet(listed("model.in"), text_of("model.txt")),
+    ]
     assert not findings, "\n".join(findings)
 
 
 def test_users_get_the_versions_that_were_tested():
-    assert pins(text_of("run.txt")).items() <= pins(text_of("dev.txt")).items()
+    run, dev, semantic = (pins(text_of(f"{name}.txt")) for name in ("run", "dev", "semantic"))
+    assert run.items() <= dev.items()
+    assert run.items() <= semantic.items()
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -1,0 +1,1 @@
+"""The files of a sentence model, `model.onnx` and `vocab.txt`, for `muster.routing.semantic`. No code."""

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ TIERS = {"unit", "contract", "e2e", "architecture", "chaos", "browser"}
 # These drive real programs, whose weight on a small machine is not the library's fault.
 UNGUARDED = {"contract", "e2e", "chaos", "browser"}
 TOOLS = {"rg": "ripgrep"}
+SENTENCES = ("numpy", "onnxruntime", "muster_minilm")
 
 
 def tier(path: Path) -> str:
@@ -31,6 +33,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for tool in mark.args:
             if shutil.which(tool) is None:
                 pytest.skip(f"SKIPPED FOR WANT OF {tool}: install {TOOLS.get(tool, tool)} to run this test")
+    if item.get_closest_marker("sentences") and not all(map(find_spec, SENTENCES)):
+        pytest.skip("SKIPPED FOR WANT OF THE SENTENCE MODEL: make model, and run this test again")
 
 
 @pytest.fixture

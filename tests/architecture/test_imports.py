@@ -18,7 +18,9 @@ AUDIT = Path(__file__).with_name("audit.py")
 # Alembic alone can import its scripts.
 LOADED_BY_OTHERS = "muster.store.migrations"
 # Optional extras: what needs one that is not installed here is left out, and shows up as skipped.
-EXTRAS = {"muster.surfaces.tui": "textual", "muster.hosts.acp": "acp", "muster.routing.semantic": "onnxruntime"}
+EXTRAS = {"muster.surfaces.tui": "textual", "muster.hosts.acp": "acp"}
+# What is imported only when it is asked for; a hub that routes by words alone pays nothing for it.
+LATE = {"muster_minilm", "numpy", "onnxruntime"}
 
 QUICK = ("muster.__main__", "muster.surfaces.cli", "muster.surfaces.client")
 HEAVY = {"alembic", "mcp", "pydantic", "sqlalchemy", "starlette", "uvicorn"}
@@ -80,6 +82,11 @@ def test_a_quick_door_loads_no_heavy_library(name, tmp_path):
     if name not in {module.name for module in modules()}:
         pytest.skip(f"{name} is not written yet")
     assert heavy_parts(import_apart(SOURCE, [name], tmp_path / "home")) == set()
+
+
+def test_a_hub_starts_without_the_sentence_model(tmp_path):
+    found = import_apart(SOURCE, ["muster.hub", "muster.routing.semantic"], tmp_path / "home")
+    assert {name.partition(".")[0] for name in found.loaded} & LATE == set()
 
 
 def test_a_heavy_library_would_be_noticed(tmp_path):

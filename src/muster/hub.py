@@ -58,6 +58,7 @@ from muster.reconcilers.runs import RunsReconciler
 from muster.reconcilers.snapshots import Snapshots
 from muster.reconcilers.worktrees import WorktreesReconciler
 from muster.replacing import replace_file
+from muster.roster import definition, offered, roster
 from muster.routing import vocabulary
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
@@ -92,7 +93,8 @@ def run(port: int | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     settings = config.load()
     home = Home(folder=config.state_folder())
-    host = OpenCodeHost(state=home.folder, program=settings.opencode or None)
+    personas = [offered(persona) for persona in roster()]
+    host = OpenCodeHost(state=home.folder, program=settings.opencode or None, roster=personas)
     with ungrouped():
         anyio.run(partial(serve, home, host, settings, port=port), backend_options={"use_uvloop": True})
 
@@ -110,6 +112,7 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
         signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
         renew_bridge(home)
         leave_offer(home, settings)
+        _leave_roster(home)
         keyring = Keyring.at(home.key)
         sockets = stack.enter_context(_sockets(port, settings))
         database = stack.enter_context(open_database(home.database, _now))
@@ -177,6 +180,12 @@ def leave_offer(home: Home, settings: config.Settings) -> None:
     home.prepare()
     told = offer([MESH], settings.always_offer)
     replace_file(home.offer_file, json.dumps(told).encode())
+
+
+def _leave_roster(home: Home) -> None:
+    """For the bridge in each host server. Raises StateNotWritable."""
+    told = {persona.name: definition(persona) for persona in roster()}
+    replace_file(home.roster_file, json.dumps(told).encode())
 
 
 def _reconcilers(

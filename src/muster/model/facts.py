@@ -16,7 +16,7 @@ class Persona:
     """A reusable agent definition that a host offers in a directory.
 
     `mode` is the host's word: `primary`, `subagent` or `all`. `source` says where it was found:
-    `built-in`, or the path of the file. `division` is the shelf of a roster it stands on, where it has one.
+    `built-in`, `roster`, or the path of the file. `division` is the shelf of the roster it stands on, or its folder's.
     `tools` names tools of Muster's that the definition allows expressly (`spawn_fleet`). `edits`: it may change files.
     `skills` and `text`, its prompt, are what routing reads beside the description.
     """

@@ -35,7 +35,10 @@ def list_(
     limit: Limit = 100,
     cursor: Cursor | None = None,
 ) -> PersonaPage:
-    """Personas by name: OpenCode's own, the user's and the project's. `query` looks in names and descriptions."""
+    """Personas by name: OpenCode's own, the user's, the project's and the roster's.
+
+    `query` looks in names and descriptions. `division`: only those of that one; `research` is one.
+    """
     found = [persona for persona in tx.facts(Place).personas if _fits(persona, query, division)]
     first = cursor or 0
     rows = [

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +18,7 @@ from muster.hosts.contract import Connection, Host, ServerProcess, ServerWish, S
 from muster.hosts.opencode.host import OpenCodeHost
 from muster.hosts.scripted import Reply, ScriptedHost
 from muster.model.ask import HostAsk, Option, Question
+from muster.model.facts import Persona
 from muster.model.ids import ServerId
 from muster.rehearsal import Kind, Rehearsal, opencode_config, parse_scenario
 from muster.rehearsal.home import throwaway_home
@@ -161,14 +162,17 @@ def user_environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def opencode_stage(home: Path, scenario: str = SCENARIO, **extra: str) -> AsyncIterator[OpenCodeStage]:
+async def opencode_stage(
+    home: Path, scenario: str = SCENARIO, *, roster: Sequence[Persona] = (), **extra: str
+) -> AsyncIterator[OpenCodeStage]:
     """In a home that looks used: into a new one OpenCode would first install packages, for longer than a test takes."""
     if OPENCODE is None:
         pytest.skip("SKIPPED FOR WANT OF opencode: npm install runs this test")
     async with Rehearsal.serve(parse_scenario(scenario)) as rehearsal:
         config = json.dumps(opencode_config(rehearsal.url))
         env = {"PATH": os.environ["PATH"], **throwaway_home(home), "OPENCODE_CONFIG_CONTENT": config, **extra}
-        yield OpenCodeStage(host=OpenCodeHost(state=home, program=OPENCODE, env=env), rehearsal=rehearsal)
+        host = OpenCodeHost(state=home, program=OPENCODE, env=env, roster=roster)
+        yield OpenCodeStage(host=host, rehearsal=rehearsal)
 
 
 @asynccontextmanager

@@ -139,6 +139,17 @@ function hide(config, names) {
   return names.filter((name) => !(name in own))
 }
 
+const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value)
+
+// Personas under names that nobody defined or switched off. Of those that are not `primary` OpenCode tells the model on
+// every call, and of those that are not hidden the person in a list: these cost nothing until they are asked for.
+function enlist(config, personas) {
+  if (!isRecord(personas)) return
+  config.agent ??= {}
+  for (const [name, definition] of Object.entries(personas))
+    if (isRecord(definition) && !(name in config.agent)) config.agent[name] = { ...definition, mode: "primary", hidden: true }
+}
+
 // OpenCode takes every argument of a plugin's tool for required.
 function describe(definition, output) {
   if (!definition) return
@@ -227,7 +238,10 @@ async function inHostServer(options, client, directory) {
   const ask = (definition) => (args, ctx) => memberCall(options, client, definition, args, ctx)
   return {
     tool: Object.fromEntries([...definitions].map(([name, definition]) => [name, tool(definition, ask(definition))])),
-    config: async (config) => void hide(config, [...definitions.keys()]),
+    config: async (config) => {
+      enlist(config, await Bun.file(named(options.hub_file, "roster.json")).json().catch(() => undefined))
+      hide(config, [...definitions.keys()])
+    },
     "tool.definition": async ({ toolID }, output) => describe(definitions.get(toolID), output),
     "tool.execute.before": ({ sessionID }) => hold(options, client, sessionID),
     "experimental.chat.system.transform": async ({ sessionID }, output) => {

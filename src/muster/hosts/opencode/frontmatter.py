@@ -13,6 +13,13 @@ class FrontMatterError(ValueError):
     """It is neither YAML nor something that can be read as YAML."""
 
 
+def body(text: str) -> str:
+    """What stands behind it, as OpenCode takes it for the prompt."""
+    text = text.removeprefix("\ufeff")
+    found = BLOCK.match(text)
+    return (text[found.end() :] if found else text).strip()
+
+
 def front_matter(text: str) -> dict[str, Any]:
     """Empty where there is none, or where it is broken beyond the one mending that OpenCode tries."""
     found = BLOCK.match(text.removeprefix("\ufeff"))

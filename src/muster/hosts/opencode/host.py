@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class OpenCodeHost:
 
     `state` is the folder of the hub that it works for. `program` is a path; without one it is looked for on the PATH.
     `env` is the user's environment (this process's by default). `extra_env` is laid over it in every server, for what
-    the hub decides.
+    the hub decides. `roster` are personas that are offered in every directory which defines none of their name.
     """
 
     def __init__(
@@ -44,12 +44,13 @@ class OpenCodeHost:
         program: str | None = None,
         env: Mapping[str, str] | None = None,
         extra_env: Mapping[str, str] | None = None,
+        roster: Sequence[Persona] = (),
     ) -> None:
         self._env = dict(os.environ if env is None else env)
         self._state = state_of(state)
         self._extra_env = {**(extra_env or {}), STATE_MARK: self._state}
         self._servers = Servers(program, self._state)
-        self._personas = Personas(self._env | self._extra_env)
+        self._personas = Personas(self._env | self._extra_env, roster)
 
     @property
     def name(self) -> str:

@@ -4,16 +4,18 @@ The order, the merging and the fall-backs are those of OpenCode 1.18 (`GET /agen
 later wins. A definition that OpenCode would refuse makes it refuse the whole directory; here only that one is left
 out, and the refusal is heard when a session is opened. Read are the global configuration, OPENCODE_CONFIG,
 `opencode.json(c)` from the directory up to the git top level, each `.opencode` folder and OPENCODE_CONFIG_DIR,
-OPENCODE_CONFIG_CONTENT, and the machine's managed one.
+OPENCODE_CONFIG_CONTENT, and the machine's managed one. Below all of them stands the roster that is handed in, which the
+bridge adds in each host server: who defines a name of its, has that name whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any  # Any: configuration is JSON, which has no finite type
 
 from muster.errors import HostFailed
 from muster.hosts.opencode.environment import CONTENT, merge, parse_config
-from muster.hosts.opencode.frontmatter import FrontMatterError, front_matter
+from muster.hosts.opencode.frontmatter import FrontMatterError, body, front_matter
 from muster.hosts.opencode.sources import Source, managed_sources, sources
 from muster.model.facts import Persona
 
@@ -59,8 +61,9 @@ EDITING = ("write", "edit", "patch", "multiedit")  # OpenCode's older names, all
 class Personas:
     """Reads what is offered, and remembers it while no file has changed."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], roster: Sequence[Persona] = ()) -> None:
         self._env = env
+        self._roster = {persona.name: persona for persona in roster}
         self._known: dict[str, tuple[Stamp, tuple[Persona, ...]]] = {}
 
     def of(self, directory: str) -> tuple[Persona, ...]:
@@ -70,7 +73,8 @@ class Personas:
         stamp = _stamp([*found, *managed])
         known = self._known.get(directory)
         if known is None or known[0] != stamp:
-            known = (stamp, _offered(_defined(found, self._env.get(CONTENT), managed)))
+            defined = _defined(found, self._env.get(CONTENT), managed)
+            known = (stamp, _with_roster(_offered(defined), defined.keys(), self._roster))
             self._known[directory] = known
         return known[1]
 
@@ -109,7 +113,7 @@ def _layer(source: Source) -> Definition:
         text = source.path.read_text(encoding="utf-8", errors="replace")
         if source.name is None:
             return _said_by(parse_config(text, str(source.path)), str(source.path))
-        matter = {"name": source.name, **front_matter(text)}
+        matter = {"name": source.name, **front_matter(text), "prompt": body(text)}
     except (OSError, HostFailed, FrontMatterError):
         return {}
     definition = {**matter, **({"mode": "primary"} if source.primary else {})}
@@ -153,6 +157,23 @@ def _offered(defined: Mapping[str, Definition]) -> tuple[Persona, ...]:
     return tuple(_persona(name, known[name]) for name in sorted(known) if not known[name].get("hidden"))
 
 
+def _with_roster(
+    offered: Iterable[Persona], defined: Iterable[str], roster: Mapping[str, Persona]
+) -> tuple[Persona, ...]:
+    """Also what is defined so that it is not offered hides its namesake in the roster."""
+    own = {persona.name: replace(persona, **_shelf(persona, roster.get(persona.name))) for persona in offered}
+    names = {*defined, *own, *BUILT_INS}
+    added = {name: persona for name, persona in roster.items() if name not in names}
+    return tuple(persona for _, persona in sorted({**own, **added}.items()))
+
+
+def _shelf(persona: Persona, shipped: Persona | None) -> dict[str, Any]:
+    """What its definition has no room for: of an installed copy, as the roster has it; else by the folder it is in."""
+    if shipped is not None and shipped.description == persona.description:
+        return {"division": shipped.division, "skills": shipped.skills}
+    return {"division": persona.name.rpartition("/")[0] or None}
+
+
 def _persona(name: str, definition: Definition) -> Persona:
     return Persona(
         name=str(definition.get("name") or name),
@@ -161,7 +182,13 @@ def _persona(name: str, definition: Definition) -> Persona:
         source=definition["source"],
         tools=tuple(tool for tool in OUR_TOOLS if _allows(definition, tool)),
         edits=_may_edit(definition),
+        text=_prompt(definition),
     )
+
+
+def _prompt(definition: Definition) -> str:
+    prompt = definition.get("prompt")
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _allows(definition: Definition, tool: str) -> bool:

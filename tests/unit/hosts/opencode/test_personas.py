@@ -1,12 +1,25 @@
 """Personas from files. That the names are those of the real program is tested in tests/contract/hosts."""
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from muster.hosts.opencode.personas import Personas
 from muster.model.facts import Persona
+
+ORACLE = Persona(
+    name="oracle",
+    description="Gives a second opinion.",
+    mode="all",
+    source="roster",
+    division="research",
+    edits=False,
+    skills=("second opinion", "hard bug"),
+    text="You are asked last.",
+)
 
 
 @pytest.fixture
@@ -27,8 +40,8 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def offered(home: Path, directory: Path, **env: str) -> dict[str, Persona]:
-    found = Personas({"HOME": str(home), **env}).of(str(directory))
+def offered(home: Path, directory: Path, roster: Sequence[Persona] = (), **env: str) -> dict[str, Persona]:
+    found = Personas({"HOME": str(home), **env}, roster).of(str(directory))
     return {persona.name: persona for persona in found}
 
 
@@ -47,7 +60,13 @@ def test_agent_file_is_named_by_its_path_and_read_whole(home, project):
     text = "---\ndescription: >\n  Finds\n  things\nmode: subagent\npermission:\n  spawn_fleet: allow\n---\nYou find.\n"
     path = write(project / ".opencode" / "agents" / "team" / "scout.md", text)
     assert offered(home, project)["team/scout"] == Persona(
-        name="team/scout", description="Finds things\n", mode="subagent", source=str(path), tools=("spawn_fleet",)
+        name="team/scout",
+        description="Finds things\n",
+        mode="subagent",
+        source=str(path),
+        division="team",
+        tools=("spawn_fleet",),
+        text="You find.",
     )
 
 
@@ -163,3 +182,59 @@ def test_built_ins_that_only_look_may_not_edit(home, project):
         "general": True,
         "plan": False,
     }
+
+
+# ── the roster ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_roster_is_offered_in_every_directory_in_the_order_of_names(home, project):
+    found = offered(home, project, [ORACLE])
+    assert found["oracle"] == ORACLE
+    assert list(found) == ["build", "explore", "general", "oracle", "plan"]
+
+
+def test_persona_of_a_file_wins_whole_over_the_rosters(home, project):
+    path = write(home / ".config" / "opencode" / "agent" / "oracle.md", "---\ndescription: Mine\n---\n\nI am mine.\n")
+    assert offered(home, project, [ORACLE])["oracle"] == Persona(
+        name="oracle", description="Mine", mode="all", source=str(path), text="I am mine."
+    )
+
+
+def test_persona_of_a_configuration_wins_with_its_prompt(home, project):
+    path = write(project / "opencode.json", '{"agent": {"oracle": {"mode": "primary", "prompt": "I am mine."}}}')
+    assert offered(home, project, [ORACLE])["oracle"] == Persona(
+        name="oracle", description="", mode="primary", source=str(path), text="I am mine."
+    )
+
+
+@pytest.mark.parametrize("said", ['{"disable": true}', '{"hidden": true}'])
+def test_who_switches_a_name_off_is_not_offered_the_rosters(home, project, said):
+    write(home / ".config" / "opencode" / "opencode.json", f'{{"agent": {{"oracle": {said}}}}}')
+    assert "oracle" not in offered(home, project, [ORACLE])
+
+
+def test_built_in_that_was_switched_off_does_not_come_back_from_a_roster(home, project):
+    write(project / "opencode.json", '{"agent": {"plan": {"disable": true}}}')
+    assert "plan" not in offered(home, project, [dataclasses.replace(ORACLE, name="plan")])
+
+
+def test_installed_copy_keeps_skills_and_division_until_its_description_changes(home, project):
+    path = write(project / ".opencode" / "agent" / "oracle.md", f"---\ndescription: {ORACLE.description}\n---\nOwn.\n")
+    copied = offered(home, project, [ORACLE])["oracle"]
+    assert (copied.skills, copied.division, copied.source, copied.text) == (
+        ORACLE.skills,
+        "research",
+        str(path),
+        "Own.",
+    )
+    write(path, "---\ndescription: Another\n---\nOwn.\n")
+    changed = offered(home, project, [ORACLE])["oracle"]
+    assert (changed.skills, changed.division) == ((), None)
+
+
+def test_words_of_a_file_are_those_behind_its_front_matter(home, project):
+    folder = project / ".opencode" / "agent"
+    write(folder / "a.md", "\ufeff---\r\nprompt: no\r\n---\r\nYes.\r\n---\r\nAlso.\r\n")
+    write(folder / "b.md", "No front matter.\n")
+    found = offered(home, project)
+    assert (found["a"].text, found["b"].text) == ("Yes.\n---\nAlso.", "No front matter.")

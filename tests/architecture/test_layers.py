@@ -65,7 +65,8 @@ ALLOWED: dict[str, set[str]] = {
     "surfaces.client": SURFACE | {"home"},  # whether a hub sleeps stands in the state folder
     "surfaces.toolkits": {"errors", "model", "config", "engine", "prompts", "verbs"},  # a tool names its verb
     "surfaces.stdio": set(),
-    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "ledger", "trust", "rehearsal"},
+    # The roster is shown, installed and linted without a hub: it is files.
+    "surfaces.cli": SCREEN | {"hub", "installation", "doctor", "ledger", "trust", "rehearsal", "roster"},
     "surfaces.tui": SCREEN,
     "hub": EVERYTHING,
 }

@@ -1,9 +1,13 @@
 """Personas there are, and the end of one agent."""
 
+from collections.abc import Iterator
+from itertools import groupby
+
 import click
 
 from muster.surfaces.cli.fleets import ended_text, new_request_id
-from muster.surfaces.cli.output import Json, json_option, show
+from muster.surfaces.cli.output import Json, json_option, show, whole
+from muster.surfaces.cli.personas import install, lint_, new, show_
 from muster.surfaces.cli.progress import progress
 from muster.surfaces.cli.text import table
 from muster.surfaces.client import Hub
@@ -16,11 +20,14 @@ def agents() -> None:
 
 @agents.command("list")
 @click.argument("query", nargs=-1)
+@click.option("--query", "also", metavar="WORDS", help="The same as QUERY.")
+@click.option("--division", help="Only those of this division (a heading of the list).")
 @click.option("--limit", type=int, default=500, show_default=True, help="At most so many.")
 @json_option
-def list_(query: tuple[str, ...], limit: int, *, as_json: bool) -> None:
-    """List the personas of this project; QUERY looks in names and descriptions."""
-    asked = {"query": " ".join(query)} if query else {}
+def list_(query: tuple[str, ...], also: str | None, division: str | None, limit: int, *, as_json: bool) -> None:
+    """List the personas of this project, by division; QUERY looks in names and descriptions."""
+    words = " ".join([*query, *([also] if also else [])])
+    asked = ({"query": words} if words else {}) | ({"division": division} if division else {})
     show(Hub.find().ask("persona.list", limit=limit, **asked), as_json=as_json, text=_text)
 
 
@@ -40,5 +47,21 @@ def cancel(agent_id: str, reason: str | None, *, as_json: bool) -> int:
 def _text(answer: Json) -> str:
     if not answer["agents"]:
         return "No persona fits."
-    rows = [[row["name"], row["mode"], row["source"], row["description"]] for row in answer["agents"]]
-    return table(["NAME", "MODE", "SOURCE", "DESCRIPTION"], rows)
+    shelved = sorted(answer["agents"], key=_division)  # which keeps the order of names
+    rows = [[row["name"], row["mode"], row["source"], row["description"]] for row in shelved]
+    head, *lines = table(["NAME", "MODE", "SOURCE", "DESCRIPTION"], rows).split("\n")
+    return "\n".join([f"  {head}", *_under_headings(shelved, lines)])
+
+
+def _under_headings(rows: list[Json], lines: list[str]) -> Iterator[str]:
+    for division, group in groupby(zip(rows, lines, strict=True), key=lambda pair: _division(pair[0])):
+        yield whole(division) or "without a division"
+        yield from (f"  {line}" for _, line in group)
+
+
+def _division(row: Json) -> str:
+    return row["division"] or ""
+
+
+for command in (show_, install, new, lint_):
+    agents.add_command(command)

@@ -186,7 +186,7 @@ async def test_personas_are_listed_and_searched(shell: Shell) -> None:
     found = await shell.muster("agents", "list", "gener", "--json")
     nothing = await shell.muster("agents", "list", "no", "such")
 
-    assert [line.split()[0] for line in everything.out.splitlines()] == ["NAME", "build", "general"]
+    assert [line.split()[0] for line in everything.out.splitlines()] == ["NAME", "without", "build", "general"]
     assert [row["name"] for row in found.json["agents"]] == ["general"]
     assert nothing.out == "No persona fits.\n"
 

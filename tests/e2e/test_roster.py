@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.stage import wants_opencode
+from e2e.own import install_bridge, own_opencode
+from e2e.stage import stage, wants_opencode
 from e2e.standing import Standing
 from muster.rehearsal import Request
 from muster.roster import roster
@@ -58,3 +59,13 @@ async def test_own_oracle_of_a_project_wins_and_one_that_was_switched_off_is_unk
         assert "We have one of our own." in system_of(chat)
         assert ORACLE.prompt not in system_of(chat)
         assert {"bash", "edit"} <= set(chat.tools)
+
+
+async def test_the_persons_own_opencode_has_none_of_it(tmp_path: Path) -> None:
+    async with stage(tmp_path, SAY_DONE) as on:
+        await install_bridge(on)
+        async with own_opencode(on) as own:
+            told = {agent["name"] for agent in (await own.http.get("/agent")).json()}
+
+        assert (on.home / "roster.json").exists()
+        assert told == {"build", "plan", "general", "explore", "compaction", "summary", "title"}

@@ -219,11 +219,22 @@ def _refusal(verb: Verb[..., Any], error: ValidationError) -> InvalidInput:
 
 
 def _siblings(verb: Verb[..., Any], location: tuple[int | str, ...]) -> list[str]:
+    """The names that may stand where the last part of a place does."""
     schema = verb.arguments.model_json_schema()
-    if len(location) == 1:
-        return list(schema["properties"])
-    owners = [shape for shape in schema.get("$defs", {}).values() if "properties" in shape]
-    return [name for shape in owners[:1] for name in shape["properties"]]
+    here = schema
+    for part in location[:-1]:
+        inside = here["items"] if isinstance(part, int) else here["properties"][part]
+        here = _shape(inside, schema.get("$defs", {}))
+    return list(here["properties"])
+
+
+def _shape(node: Json, definitions: Json) -> Json:
+    match node:
+        case {"$ref": str(reference)}:
+            return _shape(definitions[reference.rpartition("/")[2]], definitions)
+        case {"anyOf": [choice, *_]}:  # the other is null
+            return _shape(choice, definitions)
+    return node
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -104,6 +104,14 @@ async def test_every_bad_wish_for_a_fleet_is_refused_by_field(stage, rows):
     assert wrong == []
 
 
+async def test_unknown_field_inside_an_object_is_told_with_the_fields_of_that_object(stage):
+    wish = {"project": str(stage.project), **agents(AGENT, budget={"dollars": 5})}
+    with refused("unknown_field") as caught:
+        await stage.call("fleet.spawn", **wish)
+    assert caught.value.facts["field"] == "budget.dollars"
+    assert caught.value.facts["fields"] == "max_turns, max_tokens, max_seconds"
+
+
 async def test_every_bad_wish_for_one_more_agent_is_refused_by_field(stage):
     spawned = await stage.spawn("a")
     before = contents(stage.path)

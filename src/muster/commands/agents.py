@@ -34,6 +34,7 @@ from muster.verbs import Operator, Settles, System, command
 PROMPT_BYTES = 1024 * 1024
 FLEET_SIZE = 200
 MONTH_MS = 31 * 24 * 3600 * 1000
+USUAL_PERSONA = "build"
 RESERVED = frozenset({"lead", "operator", "muster"})  # words that mean somebody else
 
 
@@ -58,7 +59,7 @@ class AgentWish:
 
     role: Role
     prompt: Prompt
-    agent: Persona = "build"
+    agent: Persona = USUAL_PERSONA
     name: Name | None = None
     model: Model | None = None
     worktree: bool | None = None
@@ -88,7 +89,7 @@ def attach(
     fleet_id: FleetId,
     role: Role,
     prompt: Prompt,
-    agent: Persona = "build",
+    agent: Persona = USUAL_PERSONA,
     name: Name | None = None,
     model: Model | None = None,
     timeout_ms: Timeout | None = None,
@@ -254,16 +255,22 @@ def _enter(
         tx.record(worktree.ask())
 
 
+def require_free(wished: Sequence[str | None], taken: set[str], field: str) -> set[str]:
+    """All names that are taken then. Raises BadValue for one that somebody has, or that means somebody else."""
+    taken = taken | RESERVED
+    for index, name in enumerate(wished):
+        if name is not None:
+            if name in taken:
+                raise BadValue(
+                    field=field.format(index, "name"), expected="a name that is free in this fleet", got=name
+                )
+            taken.add(name)
+    return taken
+
+
 def _names(wishes: Sequence[AgentWish], taken: set[str], field: str) -> list[str]:
     """Names that were asked for come first; the others are made from roles around them."""
-    taken = taken | RESERVED
-    for index, wish in enumerate(wishes):
-        if wish.name is not None:
-            if wish.name in taken:
-                raise BadValue(
-                    field=field.format(index, "name"), expected="a name that is free in this fleet", got=wish.name
-                )
-            taken.add(wish.name)
+    taken = require_free([wish.name for wish in wishes], taken, field)
     names = []
     for wish in wishes:
         name = wish.name or name_for(wish.role, taken)

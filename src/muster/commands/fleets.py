@@ -47,6 +47,19 @@ def _without_cost(told: object) -> object:
     return told
 
 
+BudgetArgument = Annotated[BudgetWish | None, BeforeValidator(_without_cost)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetWish:
+    """A fleet to be spawned. Its `name` defaults to the agents'."""
+
+    agents: list[AgentWish]
+    name: str | None
+    timeout_ms: int | None
+    budget: BudgetWish | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoreWish:
     """What is added to the ceilings that there are."""
@@ -101,7 +114,7 @@ def spawn(
     name: FleetName | None = None,
     project: Directory | None = None,
     timeout_ms: Timeout | None = None,
-    budget: Annotated[BudgetWish | None, BeforeValidator(_without_cost)] = None,
+    budget: BudgetArgument = None,
 ) -> Spawned:
     """Start agents that work in parallel. Answers before anything has started; wait with fleet.wait.
 
@@ -109,28 +122,7 @@ def spawn(
     the wall time of each run; an agent's own comes first. `budget` bounds what all of them spend together, where
     named in place of the settings' ceilings; at a ceiling the fleet pauses.
     """
-    place = tx.facts(Place)
-    shared, own = _budgets(budget or BudgetWish(), place.terms.budgets)
-    fleet = Fleet(
-        id=FleetId(tx.new_id(Fleet)),
-        name=name or _name_after(agents),
-        project=place.project,
-        directory=place.directory,
-        spawned_by=actor.label,
-        spawned_in=actor.session,
-        timeout_ms=timeout_ms,
-        max_turns=shared.max_turns,
-        max_tokens=shared.max_tokens,
-        max_seconds=shared.max_seconds,
-        on_ask=place.terms.on_ask,
-        land_when_quiet=place.terms.land_when_quiet,
-        created_at=tx.now,
-    )
-    tx.add(fleet)
-    tx.record(fleet.spawn(len(agents)))
-    enlisted = enlist(tx, fleet, agents, place, budget=own)
-    notes = [*notes_of(place, enlisted, tx.select(Worktree, fleet=fleet.id)), *place.terms.notes]
-    return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
+    return found(tx, FleetWish(agents=agents, name=name, timeout_ms=timeout_ms, budget=budget))
 
 
 @command(by=Operator)
@@ -180,6 +172,32 @@ def resume(tx: Transaction, actor: Actor, fleet_id: FleetId | None = None, more:
         paused=[held for one in answers for held in one.paused],
         released=sum(one.released for one in answers),
     )
+
+
+def found(tx: Transaction, wish: FleetWish) -> Spawned:
+    """Write a fleet with its agents, where they are to work and on the terms that hold there."""
+    place = tx.facts(Place)
+    shared, own = _budgets(wish.budget or BudgetWish(), place.terms.budgets)
+    fleet = Fleet(
+        id=FleetId(tx.new_id(Fleet)),
+        name=wish.name or _name_after(wish.agents),
+        project=place.project,
+        directory=place.directory,
+        spawned_by=tx.actor.label,
+        spawned_in=tx.actor.session,
+        timeout_ms=wish.timeout_ms,
+        max_turns=shared.max_turns,
+        max_tokens=shared.max_tokens,
+        max_seconds=shared.max_seconds,
+        on_ask=place.terms.on_ask,
+        land_when_quiet=place.terms.land_when_quiet,
+        created_at=tx.now,
+    )
+    tx.add(fleet)
+    tx.record(fleet.spawn(len(wish.agents)))
+    enlisted = enlist(tx, fleet, wish.agents, place, budget=own)
+    notes = [*notes_of(place, enlisted, tx.select(Worktree, fleet=fleet.id)), *place.terms.notes]
+    return Spawned(fleet_id=fleet.id, agent_ids=[agent.id for agent in enlisted], notes=notes)
 
 
 def _resume(tx: Transaction, id: FleetId, more: Budget) -> Resumed:

@@ -24,7 +24,8 @@ BOUNDS = frozenset({
 class Tool:
     """`members`: offered to fleets' agents too; `bridged`: in their sessions as well, on each model call.
 
-    `implied`: what a member never gives, for it is itself.
+    `implied`: what a member never gives, for it is itself. `opaque`: objects that are handed on as another tool gave
+    them, so that nobody need know what is inside.
     """
 
     name: str
@@ -32,13 +33,15 @@ class Tool:
     members: bool = False
     bridged: bool = True
     implied: frozenset[str] = frozenset()
+    opaque: frozenset[str] = frozenset()
 
     def schema(self, *, member: bool) -> Schema:
         """The arguments, for the operator or for a member."""
         full = self.verb.arguments.model_json_schema()
         compact: Schema = _compact(full, full.get("$defs", {}))
         hidden = self.implied if member else frozenset()
-        shown = {name: value for name, value in compact["properties"].items() if name not in hidden}
+        closed = {name: {"type": "object"} for name in self.opaque}
+        shown = {name: value for name, value in (compact["properties"] | closed).items() if name not in hidden}
         brief: Schema = _brief(compact | {"properties": shown})
         return brief
 

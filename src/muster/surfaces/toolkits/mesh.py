@@ -8,14 +8,16 @@ from muster.commands import inbox as inbox_commands
 from muster.commands import messages as message_commands
 from muster.commands import receipts as receipt_commands
 from muster.commands import routes as route_commands
+from muster.commands import templates as template_commands
 from muster.surfaces.toolkits import Tool, Toolkit
-from muster.views import actors, decisions, fleets, hub, ledger, personas, receipts, results, routes
+from muster.views import actors, decisions, fleets, hub, ledger, personas, receipts, results, routes, templates
 from muster.views import inbox as inbox_views
 
 SELF = frozenset({"agent_id"})
 FROM = frozenset({"from_agent_id", "fleet_id"})
 CLAIMED = frozenset({"agent_id", "model", "context_window"})
 SCOPE = frozenset({"fleet_id", "project"})
+TEMPLATE = frozenset({"template"})
 PROPOSER = frozenset({"proposer", "fleet_id"})
 
 MESH = Toolkit(
@@ -45,6 +47,14 @@ MESH = Toolkit(
         Tool(name="route_work", verb=routes.work, members=True, implied=SCOPE),
         Tool(name="record_routing_outcome", verb=route_commands.record),
         Tool(name="list_agents", verb=personas.list_),
+        Tool(name="save_fleet_template", verb=template_commands.save),
+        Tool(name="list_fleet_templates", verb=templates.list_),
+        Tool(name="list_fleet_template_versions", verb=templates.versions),
+        Tool(name="get_fleet_template", verb=templates.get),
+        Tool(name="delete_fleet_template", verb=template_commands.delete),
+        Tool(name="export_fleet_template", verb=templates.export),
+        Tool(name="import_fleet_template", verb=template_commands.import_, opaque=TEMPLATE),
+        Tool(name="spawn_from_template", verb=template_commands.spawn),
         Tool(name="whoami", verb=actors.whoami, members=True, implied=SELF),
         Tool(name="verify_ledger", verb=ledger.verify),
         Tool(name="get_health", verb=hub.health),

@@ -30,6 +30,7 @@ MODULES: dict[str, Callable[[], ModuleType]] = {
     "doctor": lambda: import_module("muster.surfaces.cli.doctor"),
     "trust": lambda: import_module("muster.surfaces.cli.trust"),
     "fleet": lambda: import_module("muster.surfaces.cli.fleets"),
+    "template": lambda: import_module("muster.surfaces.cli.templates"),
     "send": lambda: import_module("muster.surfaces.cli.mail"),
     "inbox": lambda: import_module("muster.surfaces.cli.mail"),
     "merge": lambda: import_module("muster.surfaces.cli.merges"),

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,6 +25,15 @@ ACTIVE = {"queued", "starting", "working"}
 
 persona_option = click.option("--agent", "persona", metavar="PERSONA", help="The persona; `muster agents list`.")
 model_option = click.option("--model", metavar="PROVIDER/MODEL", help="The model; else the persona's own.")
+max_turns_option = click.option(
+    "--max-turns", type=int, metavar="N", help="Model requests that all of them may make; 0 = no limit."
+)
+max_tokens_option = click.option(
+    "--max-tokens", type=int, metavar="N", help="Tokens that all of them may use; 0 = no limit."
+)
+max_seconds_option = click.option("--max-seconds", type=int, metavar="N", help="How long they may work; 0 = no limit.")
+project_option = click.option("--project", type=click.Path(), metavar="DIR", help="Where the agents work; else here.")
+wait_option = click.option("--wait", "is_waited_for", is_flag=True, help="Wait, and print what each agent answered.")
 
 
 @click.group()
@@ -36,15 +46,15 @@ def fleet() -> None:
 @persona_option
 @model_option
 @click.option("--name", help="What the fleet is called; else its first roles.")
-@click.option("--max-turns", type=int, metavar="N", help="Model requests that all of them may make; 0 = no limit.")
-@click.option("--max-tokens", type=int, metavar="N", help="Tokens that all of them may use; 0 = no limit.")
-@click.option("--max-seconds", type=int, metavar="N", help="How long they may work; 0 = no limit.")
-@click.option("--project", type=click.Path(), metavar="DIR", help="Where the agents work; else here.")
+@max_turns_option
+@max_tokens_option
+@max_seconds_option
+@project_option
 @click.option("--worktree/--shared", "worktree", default=None, help="Each in an own worktree, or all in one checkout.")
 @click.option(
     "--file", "file", metavar="FILE", help='JSON: {"agents": […]} or a list of agents; - reads it from stdin.'
 )
-@click.option("--wait", "is_waited_for", is_flag=True, help="Wait, and print what each agent answered.")
+@wait_option
 @json_option
 def spawn(
     tasks: tuple[str, ...],
@@ -65,21 +75,18 @@ def spawn(
     `muster fleet wait`.
     """
     wish = _from_file(file) if file is not None else {"agents": []}
-    own = _given(worktree=worktree)
+    own = given(worktree=worktree)
     wish["agents"] = wish["agents"] + [wished(task, persona, model) | own for task in tasks]
     if not wish["agents"]:
         raise InvalidInput(why="No agent was asked for: give ROLE=PROMPT, or --file.")
-    wish |= _given(name=name, project=None if project is None else str(Path(project).absolute()))
-    if budget := _given(**ceilings):
+    wish |= given(name=name, project=absolute(project))
+    if budget := given(**ceilings):
         wish["budget"] = wish.get("budget", {}) | budget
     hub = Hub.find()
     spawned = hub.call("fleet.spawn", request_id=new_request_id(), **wish)
-    for said in spawned["notes"]:
-        note(f"note: {whole(said)}")
     if is_waited_for:
-        note(f"note: {spawned['fleet_id']} is at work; Ctrl-C leaves it so, `muster fleet cancel` ends it")
-        return _wait(hub, spawned["fleet_id"], timeout=None, until="all", as_json=as_json)
-    show(spawned, as_json=as_json, text=lambda answer: _spawned_text(answer, wish["agents"]))
+        return wait_for_spawned(hub, spawned, as_json=as_json)
+    show_spawned(spawned, [agent["role"] for agent in wish["agents"]], as_json=as_json)
     return 0
 
 
@@ -89,7 +96,7 @@ def spawn(
 @json_option
 def list_(status: str | None, limit: int, *, as_json: bool) -> None:
     """List fleets, newest first."""
-    show(Hub.find().ask("fleet.list", limit=limit, **_given(status=status)), as_json=as_json, text=fleets_text)
+    show(Hub.find().ask("fleet.list", limit=limit, **given(status=status)), as_json=as_json, text=fleets_text)
 
 
 @fleet.command()
@@ -116,7 +123,7 @@ def cancel(fleet_id: str | None, reason: str | None, *, as_json: bool) -> int:
     hub = Hub.find()
     fleet_id = fleet_id or _only_running(hub)
     with progress("its agents end", as_json=as_json):
-        answer = hub.call("fleet.cancel", request_id=new_request_id(), fleet_id=fleet_id, **_given(reason=reason))
+        answer = hub.call("fleet.cancel", request_id=new_request_id(), fleet_id=fleet_id, **given(reason=reason))
     show(answer, as_json=as_json, text=ended_text)
     return 0 if answer["settled"] else 1
 
@@ -132,9 +139,14 @@ def attach(
     fleet_id: str, task: str, persona: str | None, model: str | None, name: str | None, *, as_json: bool
 ) -> None:
     """Add an agent to a fleet, at work or quiet."""
-    wish = wished(task, persona, model) | _given(name=name)
+    wish = wished(task, persona, model) | given(name=name)
     answer = Hub.find().call("agent.attach", request_id=new_request_id(), fleet_id=fleet_id, **wish)
     show(answer, as_json=as_json, text=lambda told: f"{told['agent_id']}  {visible(told['name'])}")
+
+
+def absolute(folder: str | None) -> str | None:
+    """A folder as the hub must be told it, which stands elsewhere."""
+    return None if folder is None else str(Path(folder).absolute())
 
 
 def new_request_id() -> str:
@@ -143,15 +155,18 @@ def new_request_id() -> str:
 
 
 def wished(task: str, persona: str | None, model: str | None) -> Json:
-    """`ROLE=PROMPT` as an agent; `@@` at the beginning of a prompt stands for `@`."""
+    """`ROLE=PROMPT` as an agent."""
     role, parted, prompt = task.partition("=")
     if not parted:
         raise BadValue(field="ROLE=PROMPT", expected="a role, =, and a prompt", got=visible(task, limit=60))
-    if prompt.startswith("@@"):
-        prompt = prompt[1:]
-    elif prompt.startswith("@"):
-        prompt = _read(prompt[1:])
-    return {"role": role, "prompt": prompt} | _given(agent=persona, model=model)
+    return {"role": role, "prompt": text_told(prompt)} | given(agent=persona, model=model)
+
+
+def text_told(text: str) -> str:
+    """What stands on a command line, or with `@` before it in a file; `@@` at the beginning stands for `@`."""
+    if text.startswith("@@"):
+        return text[1:]
+    return read_text(text[1:]) if text.startswith("@") else text
 
 
 def newest(hub: Hub) -> str:
@@ -161,6 +176,20 @@ def newest(hub: Hub) -> str:
         raise NotFound(kind="fleet", id="yet", hint="Spawn one: muster fleet spawn ROLE=PROMPT.")
     note(f"fleet {found[0]['fleet_id']}, the newest ({visible(found[0]['name'])})")
     return str(found[0]["fleet_id"])
+
+
+def show_spawned(spawned: Json, roles: Sequence[str], *, as_json: bool) -> None:
+    """A fleet that was spawned, with its agents by their roles."""
+    _say_notes(spawned)
+    rows = [f"  {agent}  {visible(role)}" for agent, role in zip(spawned["agent_ids"], roles, strict=True)]
+    show(spawned, as_json=as_json, text=lambda answer: "\n".join([answer["fleet_id"], *rows]))
+
+
+def wait_for_spawned(hub: Hub, spawned: Json, *, as_json: bool) -> int:
+    """Print what each agent of a fleet that was spawned answered, once it is through. Returns the exit code."""
+    _say_notes(spawned)
+    note(f"note: {spawned['fleet_id']} is at work; Ctrl-C leaves it so, `muster fleet cancel` ends it")
+    return _wait(hub, spawned["fleet_id"], timeout=None, until="all", as_json=as_json)
 
 
 def fleets_text(answer: Json) -> str:
@@ -180,9 +209,9 @@ def ended_text(answer: Json) -> str:
     return f"{name}  {answer['status']}" + ("" if answer["settled"] else "  (still ending)")
 
 
-def _spawned_text(answer: Json, agents: list[Json]) -> str:
-    rows = [f"  {agent}  {visible(wish['role'])}" for agent, wish in zip(answer["agent_ids"], agents, strict=True)]
-    return "\n".join([answer["fleet_id"], *rows])
+def _say_notes(spawned: Json) -> None:
+    for said in spawned["notes"]:
+        note(f"note: {whole(said)}")
 
 
 def _only_running(hub: Hub) -> str:
@@ -261,16 +290,16 @@ def _landed_text(result: Json) -> str:
 
 def _from_file(name: str) -> Json:
     try:
-        told = json.loads(_read(name))
+        parsed = json.loads(read_text(name))
     except ValueError as error:
         raise InvalidInput(why=f"{name} is not JSON: {error}.") from error
-    wish = {"agents": told} if isinstance(told, list) else told
+    wish = {"agents": parsed} if isinstance(parsed, list) else parsed
     if not isinstance(wish, dict) or not isinstance(wish.get("agents"), list):
         raise InvalidInput(why=f'{name} is neither a list of agents nor {{"agents": […]}}.')
     return wish
 
 
-def _read(name: str) -> str:
+def read_text(name: str) -> str:
     """A file's text; `-` is standard input."""
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
@@ -278,5 +307,6 @@ def _read(name: str) -> str:
         raise InvalidInput(why=f"{name} cannot be read: {error}.") from error
 
 
-def _given(**options: object) -> Json:
+def given(**options: object) -> Json:
+    """Those of the options that were given."""
     return {name: value for name, value in options.items() if value is not None}

@@ -11,16 +11,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
 
-from muster.routing.scoring import Index, Profile, Rarity
+from muster.roster import roster
+from muster.routing import semantic
+from muster.routing.scoring import Index, Profile, Rarity, blended
+from muster.routing.semantic import Sentences, similarity
 from muster.routing.tokens import words_of
 from muster.routing.vocabulary import shipped
 
 REQUESTS = Path(__file__).with_name("routing")
-ROSTER = Path(__file__).parents[1] / "src" / "muster" / "roster"
 MEANS = {"build": "On what the router was built with", "report": "On what it has never seen"}
 Router = Callable[[str], Sequence[str]]
 
@@ -38,21 +41,12 @@ def requests(half: str) -> list[Labelled]:
     return [Labelled(text=one["text"], kind=one["kind"], want=tuple(one["want"])) for one in told]
 
 
-def profiles() -> list[Profile]:
-    found = []
-    for file in sorted(ROSTER.glob("*/*.md")):
-        _, head, body = file.read_text(encoding="utf-8").split("---\n", 2)
-        told = yaml.safe_load(head)
-        found.append(
-            Profile(
-                id=file.stem,
-                name=file.stem.replace("-", " "),
-                skills=tuple(told["skills"]),
-                about=told["description"],
-                text=body,
-            )
-        )
-    return found
+@cache
+def profiles() -> tuple[Profile, ...]:
+    return tuple(
+        Profile(id=one.name, name=one.name, skills=one.skills, about=one.description, text=one.prompt)
+        for one in roster()
+    )
 
 
 def substring(known: Sequence[Profile]) -> Router:
@@ -90,12 +84,26 @@ def bm25(known: Sequence[Profile]) -> Router:
     return route
 
 
-def ours(known: Sequence[Profile]) -> Router:
+def ours(known: Sequence[Profile], sentences: Sentences | None = None) -> Router:
+    """As the hub routes; with `sentences` by meaning too."""
     vocabulary = shipped()
     index = Index(vocabulary, Rarity(known, vocabulary))
     for one in known:
         index.put(one)
-    return lambda text: [fit.id for fit in index.fits(text)]
+    texts = list({text for one in known for text in (one.line, *one.skills, *one.paragraphs)})
+    vectors = dict(zip(texts, sentences.embed(texts), strict=True)) if sentences else {}
+
+    def route(text: str) -> list[str]:
+        fits = {fit.id: fit for fit in index.fits(text)}
+        meant: dict[str, float] = {}
+        if sentences is not None:
+            (asked,) = sentences.embed([text])
+            near = {one: similarity(asked, vector) for one, vector in vectors.items()}
+            meant = {one.id: one.nearness(near.__getitem__) for one in known}
+        scores = {one.id: blended(fits.get(one.id), meant.get(one.id)) for one in known}
+        return sorted((id for id, score in scores.items() if score), key=lambda id: (-scores[id], id))
+
+    return route
 
 
 def _scored(router: Router, labelled: Iterable[Labelled]) -> list[tuple[Labelled, Sequence[str]]]:
@@ -163,8 +171,11 @@ def _took(index: Index, text: str) -> float:
 def table() -> str:
     known = profiles()
     ways = {"substrings (Meshfleet)": substring(known), "BM25": bm25(known), "ours": ours(known)}
+    if (sentences := semantic.load()) is not None:
+        ways["ours + semantic"] = ours(known, sentences)
     lines = [line for half in MEANS for line in _half(half, ways)]
     pace = ["\n| to route one request, p50 | measured | wanted | Meshfleet |", "|---|---|---|---|"]
     pace.append(f"| among 1,000 claims | {_pace(1000)} | ≤ 2 ms | 8.4 ms (over MCP) |")
     pace.append(f"| among 10,000 claims | {_pace(10_000)} | ≤ 15 ms | |")
-    return "\n".join([*lines, *pace])
+    absent = [] if sentences is not None else [f"\n{semantic.why_absent()}"]
+    return "\n".join([*lines, *absent, *pace])

@@ -59,7 +59,7 @@ from muster.reconcilers.snapshots import Snapshots
 from muster.reconcilers.worktrees import WorktreesReconciler
 from muster.replacing import replace_file
 from muster.roster import definition, offered, roster
-from muster.routing import vocabulary
+from muster.routing import semantic, vocabulary
 from muster.store.database import open_database
 from muster.surfaces.bridge import BridgeDoor
 from muster.surfaces.http import application
@@ -224,7 +224,7 @@ def _words(host: Host, settings: config.Settings) -> Words:
         known()  # what is wrong there stops the start
     return Words(
         crowd=lambda: Crowd(host, host.personas(str(Path.home())), known()),
-        meaning=Meaning(lambda: None, lambda: "Routing goes by words alone."),
+        meaning=Meaning(semantic.load, semantic.why_absent),
         attach_at_most=settings.attach_on_alert,
     )
 

@@ -19,7 +19,6 @@ from muster.model.actor import SYSTEM, Actor
 from muster.model.facts import Contender, Contenders, Place
 from muster.model.fleet import Fleet
 from muster.model.ids import FleetId
-from muster.routing.scoring import Profile
 from muster.views import agents as agent_views
 from muster.views import fleets as fleet_views
 from muster.views import routes as route_views
@@ -61,7 +60,7 @@ class ContendersReader:
         async with self._reading:
             await self._catch_up(engine)
             known, fits = await anyio.to_thread.run_sync(self._crowd.hear, call)
-            meant = await self._meaning.of(engine, call.text, {id: meant_by(one) for id, one in known.items()})
+            meant = await self._meaning.of(engine, call.text, list(known.values()))
             told = [self._crowd.contender(id, call, fits.get(id), meant.get(id)) for id in fits.keys() | meant.keys()]
         return tuple(sorted(filter(_fits, told), key=_order))
 
@@ -98,12 +97,6 @@ async def _fleet_of_sender(engine: Engine, actor: Actor, arguments: Mapping[str,
     if fleet is None:
         fleet = (await engine.query(agent_views.row, SYSTEM, agent=arguments["from_agent_id"])).fleet
     return await engine.query(fleet_views.row, SYSTEM, fleet=fleet)
-
-
-def meant_by(profile: Profile) -> str:
-    """What a sentence model is told of somebody."""
-    parts = (profile.name.replace("-", " "), profile.role, profile.about, ", ".join(profile.skills))
-    return ". ".join(part for part in parts if part)
 
 
 def _fits(one: Contender) -> bool:

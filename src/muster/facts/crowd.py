@@ -67,7 +67,7 @@ class Crowd:
         return known, fits
 
     def contender(self, id: str, call: Call, fit: Fit | None, meant: float | None) -> Contender:
-        score = blended(fit.score if fit else 0.0, meant)
+        score = blended(fit, meant)
         reasons = [str(reason) for reason in fit.why()] if fit and score else []
         if meant is not None:
             reasons.append(f"meaning: {meant:.2f}")

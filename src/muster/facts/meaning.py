@@ -1,7 +1,6 @@
-"""How near texts are in meaning to a request, by the sentence model that is installed, or not at all."""
+"""How near profiles are to a request in what they mean, by the sentence model that is installed, or not at all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import anyio.to_thread
 
@@ -9,22 +8,11 @@ from muster.commands import embeddings as embedding_commands
 from muster.engine import Engine
 from muster.model.actor import SYSTEM
 from muster.model.ids import EmbeddingId
+from muster.routing.scoring import Profile
+from muster.routing.semantic import Sentences, similarity, text_hash
 from muster.views import embeddings as embedding_views
 
-REMEMBERED = 20_000  # vectors of 1.5 kB that stay at hand
-
-
-class Sentences(Protocol):
-    """A sentence model. Vectors are 32-bit floats, little-endian, of length 1."""
-
-    @property
-    def name(self) -> str: ...
-
-    def embed(self, texts: Sequence[str]) -> list[bytes]: ...
-
-    def similarity(self, one: bytes, other: bytes) -> float: ...
-
-    def key(self, text: str) -> str: ...
+REMEMBERED = 50_000  # vectors of 1.5 kB that stay at hand
 
 
 class Meaning:
@@ -45,27 +33,34 @@ class Meaning:
         """What whoever asks should know."""
         return () if self._model is not None else (self._why_absent(),)
 
-    async def of(self, engine: Engine, request: str, texts: Mapping[str, str]) -> Mapping[str, float]:
-        """From -1 to 1, by id. Nothing without a model."""
+    async def of(self, engine: Engine, request: str, profiles: Sequence[Profile]) -> Mapping[str, float]:
+        """From -1 to 1, by a profile's id. Nothing without a model."""
         if not self._asked:
             self._model, self._asked = await anyio.to_thread.run_sync(self._load), True
         if (model := self._model) is None:
             return {}
-        keys = {id: EmbeddingId(model.key(text)) for id, text in texts.items()}
-        await self._embed(engine, model, {keys[id]: text for id, text in texts.items()})
-        (asked,) = await anyio.to_thread.run_sync(model.embed, [request])
-        return {id: model.similarity(asked, self._vectors[key]) for id, key in keys.items()}
+        texts = {text for one in profiles for text in (one.line, *one.skills, *one.paragraphs)}
+        keys = {text: EmbeddingId(text_hash(model.name, text)) for text in texts}
+        await self._embed(engine, model, keys)
+        return await anyio.to_thread.run_sync(self._compare, model, request, profiles, keys)
 
-    async def _embed(self, engine: Engine, model: Sentences, texts: Mapping[EmbeddingId, str]) -> None:
+    async def _embed(self, engine: Engine, model: Sentences, keys: Mapping[str, EmbeddingId]) -> None:
         if len(self._vectors) > REMEMBERED:
             self._vectors.clear()
-        missing = [key for key in texts if key not in self._vectors]
+        missing = [key for key in keys.values() if key not in self._vectors]
         if missing:
             kept = await engine.query(embedding_views.kept, SYSTEM, ids=missing)
             self._vectors.update(kept)
-        fresh = [key for key in missing if key not in self._vectors]
+        fresh = {key: text for text, key in keys.items() if key not in self._vectors}
         if fresh:
-            made = await anyio.to_thread.run_sync(model.embed, [texts[key] for key in fresh])
+            made = await anyio.to_thread.run_sync(model.embed, list(fresh.values()))
             vectors = dict(zip(fresh, made, strict=True))
             await engine.execute(embedding_commands.keep, SYSTEM, vectors=vectors)
             self._vectors |= vectors
+
+    def _compare(
+        self, model: Sentences, request: str, profiles: Sequence[Profile], keys: Mapping[str, EmbeddingId]
+    ) -> Mapping[str, float]:
+        (asked,) = model.embed([request])
+        near = {text: similarity(asked, self._vectors[key]) for text, key in keys.items()}
+        return {one.id: one.nearness(near.__getitem__) for one in profiles}

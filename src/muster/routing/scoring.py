@@ -9,7 +9,7 @@ words is that of the corpus which the index was made with.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import log
 
 from muster.routing.tokens import read, words_of
@@ -26,11 +26,13 @@ ORDINARY = 0.65  # what is left of a word that stands in prose alone
 DESCRIBED = 0.75
 CRAFT = 2.3  # what is to be done says more of who should do it than what it is to be done to
 REFUSED = 0.15  # what is left of who is what the request does not want
-FLOOR = 0.12  # below it nobody fits: a chance word or two were met
+FLOOR = 0.1  # below it nobody fits: a chance word or two were met
+MEANING_COUNTS = 0.8  # beside words, which count 1
+BOTH_FLOOR = 0.12  # the same of a score of both
 MOST_REASONS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """Somebody who could take work. `about` says it in a sentence, `text` at length."""
 
@@ -44,6 +46,24 @@ class Profile:
     def parts(self) -> Iterable[tuple[str, str]]:
         yield from ((ROLE, self.role), (NAME, self.name), (ABOUT, self.about), (TEXT, self.text))
         yield from ((SKILL, skill) for skill in self.skills)
+
+    @cached_property
+    def line(self) -> str:
+        """What it says of itself, for a model that reads sentences."""
+        return ". ".join(part for part in (self.name.replace("-", " "), self.role, self.about) if part)
+
+    @cached_property
+    def paragraphs(self) -> tuple[str, ...]:
+        return tuple(" ".join(paragraph.split()) for paragraph in self.text.split("\n\n") if paragraph.strip())
+
+    def nearness(self, near: Callable[[str], float]) -> float:
+        """The mean of how near the line is, the nearest of the skills, and the paragraphs together."""
+        parts = [near(self.line)]
+        if self.skills:
+            parts.append(max(map(near, self.skills)))
+        if self.paragraphs:
+            parts.append(sum(map(near, self.paragraphs)) / len(self.paragraphs))
+        return sum(parts) / len(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +82,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """`why` tells the reasons, which few are asked for."""
+    """`refused`: it is what the request does not want. `why` tells the reasons, which few are asked for."""
 
     id: str
     score: float
+    refused: bool
     why: Callable[[], tuple[Reason, ...]]
 
 
@@ -163,7 +184,7 @@ class Index:
                 del self._postings[term][id]
 
     def fits(self, request: str, among: Collection[str] | None = None) -> list[Fit]:
-        """Who fits, best first; ties by id."""
+        """Whoever has some of the words, best first; ties by id."""
         asked = read(request)
         concepts = [self._concept(term) for term in dict.fromkeys(self._vocabulary.terms(asked.wanted))]
         whole = sum(concept.weight for concept in concepts if len(concept.term) == 1)
@@ -173,13 +194,14 @@ class Index:
         for concept in concepts:
             for id, gained in self._gains(concept).items():
                 scores[id] += gained
-        for id in self._refused(asked.unwanted).intersection(scores):
-            scores[id] *= REFUSED
-        least = FLOOR * whole
-        fitting = [(id, score) for id, score in scores.items() if score >= least and (among is None or id in among)]
+        refused = self._refused(asked.unwanted)
+        for id in refused:
+            scores[id] = REFUSED * scores.get(id, 0.0)
+        fitting = [(id, score) for id, score in scores.items() if among is None or id in among]
         fitting.sort(key=lambda one: (-one[1], one[0]))
         return [
-            Fit(id=id, score=min(1.0, score / whole), why=partial(self._reasons, id, concepts)) for id, score in fitting
+            Fit(id=id, score=min(1.0, score / whole), refused=id in refused, why=partial(self._reasons, id, concepts))
+            for id, score in fitting
         ]
 
     def _concept(self, term: Term) -> _Concept:
@@ -246,8 +268,12 @@ def _met(places: Mapping[str, int], lengths: Mapping[str, int]) -> _Met:
     return _Met(total / (total + SATURATION), max(places, key=lambda place: (BOOST[place], place)))
 
 
-def blended(words: float, meaning: float | None) -> float:
-    """One score of both; 0 where nobody should take it for a fit. Without a meaning the words alone say it."""
+def blended(fit: Fit | None, meaning: float | None) -> float:
+    """One score of words and meaning, 0 where nobody should take it for a fit. Without a meaning words alone say it."""
+    words, refused = (0.0, False) if fit is None else (fit.score, fit.refused)
     if meaning is None:
-        return words
-    return words
+        return words if words >= FLOOR else 0.0
+    score = (words + MEANING_COUNTS * max(0.0, meaning)) / (1 + MEANING_COUNTS)
+    if refused:
+        score *= REFUSED
+    return score if score >= BOTH_FLOOR else 0.0

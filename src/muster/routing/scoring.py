@@ -16,19 +16,19 @@ from muster.routing.tokens import read, words_of
 from muster.routing.vocabulary import Kind, Term, Variant, Vocabulary
 
 ROLE, NAME, SKILL, ABOUT, TEXT = "role", "name", "skill", "description", "text"
-BOOST: Mapping[str, float] = {ROLE: 30.0, NAME: 30.0, SKILL: 6.0, ABOUT: 0.8, TEXT: 1.8}
+BOOST: Mapping[str, float] = {ROLE: 30.0, NAME: 30.0, SKILL: 4.0, ABOUT: 1.2, TEXT: 1.0}
 USUAL_LENGTH: Mapping[str, float] = {ROLE: 3.0, NAME: 2.0, SKILL: 16.0, ABOUT: 10.0, TEXT: 120.0}
 LENGTH_COUNTS: Mapping[str, float] = {ROLE: 0.2, NAME: 0.2, SKILL: 0.2, ABOUT: 0.4, TEXT: 0.2}
-SATURATION = 4.2
-PHRASE = 1.6  # a term of several words that is met as such says more than its words
-UNKNOWN = 1.0  # the rarity of a word that nobody in the corpus has: it may be anything
-ORDINARY = 0.65  # what is left of a word that stands in prose alone
-DESCRIBED = 0.75
-CRAFT = 2.3  # what is to be done says more of who should do it than what it is to be done to
+SATURATION = 2.8
+PHRASE = 0.7  # a term of several words that is met as such says more than its words
+UNKNOWN = 0.8  # the rarity of a word that nobody in the corpus has: it may be anything
+ORDINARY = 0.42  # what is left of a word that stands in prose alone
+DESCRIBED = 1.0
+CRAFT = 1.7  # what is to be done says more of who should do it than what it is to be done to
 REFUSED = 0.15  # what is left of who is what the request does not want
-FLOOR = 0.1  # below it nobody fits: a chance word or two were met
-MEANING_COUNTS = 0.8  # beside words, which count 1
-BOTH_FLOOR = 0.12  # the same of a score of both
+FLOOR = 0.12  # below it nobody fits: a chance word or two were met
+MEANING_COUNTS = 1.3  # beside words, which count 1
+BOTH_FLOOR = 0.13  # the same of a score of both
 MOST_REASONS = 4
 
 

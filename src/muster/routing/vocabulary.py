@@ -43,8 +43,8 @@ class Variant:
     worth: float
 
 
-SYNONYM_WORTH = 0.9
-TERM_TO_AREA, SIBLING, AREA_TO_TERM = 0.4, 0.35, 0.35
+SYNONYM_WORTH = 0.95
+TERM_TO_AREA, SIBLING, AREA_TO_TERM = 0.5, 0.44, 0.44
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ def test_scores_are_bounded_in_order_and_depend_on_nobody_else(request, others):
     made = index(*profiles)
     fits = made.fits(" ".join(request))
     assert [fit.score for fit in fits] == sorted((fit.score for fit in fits), reverse=True)
-    assert all(0 < fit.score <= 1 and fit.why() for fit in fits)
+    assert all(0 <= fit.score <= 1 and (fit.score or fit.refused) for fit in fits)
     alone = Index(shipped(), Rarity(profiles, shipped()))
     for profile in profiles:
         alone.put(profile)

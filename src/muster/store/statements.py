@@ -55,7 +55,7 @@ class Statement:
     binders: Converters
 
     def run(self, connection: Connection, values: Iterable[object]) -> sqlite3.Cursor:
-        return dialects.execute(connection, self.text, _converted(values, self.binders))
+        return dialects.execute(connection, self.text, converted(values, self.binders))
 
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
@@ -73,7 +73,7 @@ def rows(
     statement = _drawn_select(table, shape, newest_first=newest_first, limited=limit is not None)
     found = statement.run(connection, values if limit is None else [*values, limit]).fetchall()
     readers = _readers(table)
-    return [_converted(row, readers) for row in found]
+    return [converted(row, readers) for row in found]
 
 
 def count(connection: Connection, table: Table, where: Where) -> int:
@@ -137,7 +137,7 @@ def insert_all(connection: Connection, table: Table, names: tuple[str, ...], row
     """Several rows at once, each with its values in the order of `names`."""
     statement = _drawn_insert(table, names)
     places = [names.index(name) for name in statement.names]
-    stored = [_converted([row[place] for place in places], statement.binders) for row in rows]
+    stored = [converted([row[place] for place in places], statement.binders) for row in rows]
     dialects.execute_all(connection, statement.text, stored)
 
 
@@ -152,6 +152,15 @@ def delete(connection: Connection, table: Table, where: Where) -> None:
     _drawn_delete(table, shape).run(connection, values)
 
 
+def converted(values: Iterable[Any], converters: Converters) -> list[Any]:
+    """The same, with those that need it changed. Nothing stays nothing."""
+    changed = list(values)
+    for place, convert in converters:
+        if changed[place] is not None:
+            changed[place] = convert(changed[place])
+    return changed
+
+
 @lru_cache
 def _readers(table: Table) -> Converters:
     """What makes of a column's stored value the one that was given."""
@@ -161,14 +170,6 @@ def _readers(table: Table) -> Converters:
 def _some(converters: Iterable[Converter | None]) -> Converters:
     """Most values are stored as they are given."""
     return tuple((place, convert) for place, convert in enumerate(converters) if convert is not None)
-
-
-def _converted(values: Iterable[Any], converters: Converters) -> list[Any]:
-    changed = list(values)
-    for place, convert in converters:
-        if changed[place] is not None:
-            changed[place] = convert(changed[place])
-    return changed
 
 
 def _read(where: Where) -> tuple[Shape, list[object]]:

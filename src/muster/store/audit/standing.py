@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import and_, func, literal, or_, select
+from sqlalchemy import Text, and_, func, literal, or_, select
 
 from muster.model.agent import Wanted
 from muster.model.ask import AskState
@@ -11,7 +11,7 @@ from muster.model.fleet import FleetKind
 from muster.model.run import RunState
 from muster.store.audit.check import Drawn, Wrong, error
 from muster.store.audit.words import kind_of
-from muster.store.records import FIELDS, TABLES
+from muster.store.records import TABLES, WORDS
 from muster.store.schema import agents, asks, cleanups, fleets, runs, turns
 
 
@@ -152,8 +152,7 @@ def ask_open_in_ended_run() -> Wrong:
 def row_word_unknown() -> Iterator[Drawn]:
     """{kind} {id} has {word} as {column}, which is none of its words."""
     for kind, table in TABLES.items():
-        for name, (_, words) in FIELDS[kind].items():
-            if words is not None:
-                column, known = table.c[name], [word.value for word in words]
-                told = (kind_of(table), literal(name).label("column"), column.label("word"))
-                yield select(table.c.id, *told).where(column.is_not(None), column.not_in(known))
+        for place, words in WORDS[kind]:
+            column, known = table.columns[place], [word.value for word in words]
+            told = (kind_of(table), literal(column.name, Text).label("column"), column.label("word"))
+            yield select(table.c.id, *told).where(column.is_not(None), column.not_in(known))

@@ -13,8 +13,10 @@ from typing import Any, Final  # Any: values of columns, and SQLAlchemy's statem
 
 from sqlalchemy import BindParameter, Connection, Table, bindparam, func, literal_column, select, text
 from sqlalchemy.sql import ColumnElement
+from sqlalchemy.types import TypeEngine
 
 from muster.store import dialects
+from muster.store.columns import Stored
 
 Where = Mapping[str, object]
 Shape = tuple[tuple[str, str, int], ...]
@@ -92,7 +94,7 @@ def distinct(connection: Connection, table: Table, column: str, where: Where) ->
     """The different values of a column, in no order."""
     shape, values = _read(where)
     found = _drawn_distinct(table, column, shape).run(connection, values).fetchall()
-    read = table.c[column].type.result_processor(dialects.DIALECT, None)
+    read = _reader(table.c[column].type)
     return [row[0] if read is None else read(row[0]) for row in found]
 
 
@@ -118,7 +120,7 @@ def latest(connection: Connection, table: Table, column: str, where: Where) -> A
     """The greatest value of a column; None where there is none."""
     shape, values = _read(where)
     found = _drawn_latest(table, column, shape).run(connection, values).fetchone()[0]
-    read = table.c[column].type.result_processor(dialects.DIALECT, None)
+    read = _reader(table.c[column].type)
     return found if read is None else read(found)
 
 
@@ -164,7 +166,15 @@ def converted(values: Iterable[Any], converters: Converters) -> list[Any]:
 @lru_cache
 def _readers(table: Table) -> Converters:
     """What makes of a column's stored value the one that was given."""
-    return _some(column.type.result_processor(dialects.DIALECT, None) for column in table.columns)
+    return _some(_reader(column.type) for column in table.columns)
+
+
+def _reader(kind: TypeEngine[Any]) -> Converter | None:
+    return kind.told if isinstance(kind, Stored) else kind.result_processor(dialects.DIALECT, None)
+
+
+def _binder(kind: TypeEngine[Any]) -> Converter | None:
+    return kind.kept if isinstance(kind, Stored) else kind.bind_processor(dialects.DIALECT)
 
 
 def _some(converters: Iterable[Converter | None]) -> Converters:
@@ -288,5 +298,5 @@ def _compiled(drawn: Any, names: tuple[str, ...] | None = None) -> Statement:
     return Statement(
         text=str(compiled),
         names=places,
-        binders=_some(compiled.binds[name].type.bind_processor(dialects.DIALECT) for name in places),
+        binders=_some(_binder(compiled.binds[name].type) for name in places),
     )

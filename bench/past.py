@@ -174,9 +174,10 @@ def _say(tx: Transaction, crew: Crew, agent: AgentId, chance: random.Random) -> 
             to=to,
             type=chance.choice([*MessageType]),
             payload=" ".join(chance.choices(WORDS, k=40)),
+            recipients=[to],
             by=tx.actor.label,
         )
-        sent = post(tx, letter, [to])
+        (sent,) = post(tx, [letter])
         answer = json.dumps({"message_id": sent.id, "recipients": [to]})
         tx.remember(Remembered(request_id=f"req_{_letters()}", verb="message.send", fingerprint="", answer=answer))
 

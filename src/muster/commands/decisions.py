@@ -180,10 +180,12 @@ def _propose(tx: Transaction, fleet: FleetId, proposer: Agent | None, recipients
         to=recipients[0] if len(recipients) == 1 else EVERYBODY,
         type=MessageType.QUESTION,
         payload=text,
+        recipients=recipients,
         by=tx.actor.label,
         session=tx.actor.session,
     )
-    return post(tx, letter, recipients)
+    (message,) = post(tx, [letter])
+    return message
 
 
 def _require_vote_of(tx: Transaction, decision: Decision, agent: AgentId) -> None:

@@ -99,16 +99,17 @@ def send(
         correlation_id=correlation_id,
         from_agent_id=from_agent_id,
     )
-    return _Post(tx, actor).send(
-        wish, asks=is_routed(actor, {"to_agent_id": to_agent_id, "type": type, "from_agent_id": from_agent_id})
-    )
+    asks = is_routed(actor, {"to_agent_id": to_agent_id, "type": type, "from_agent_id": from_agent_id})
+    (message,) = post(tx, [_Office(tx, actor).letter(wish, asks=asks)])
+    return _sent(message)
 
 
 @command(by=Member)
 def send_all(tx: Transaction, actor: Actor, messages: Annotated[list[MessageWish], Field(max_length=BATCH)]) -> SentAll:
     """Send several messages in one go: all of them, or none. Nobody is asked first."""
-    office = _Post(tx, actor)
-    return SentAll(results=[office.send(wish) for wish in messages])
+    office = _Office(tx, actor)
+    letters = [office.letter(wish) for wish in messages]
+    return SentAll(results=[_sent(message) for message in post(tx, letters)])
 
 
 @command(by=Member)
@@ -135,8 +136,12 @@ def own_delivery(tx: Reading, message: Message, agent: AgentId) -> Delivery:
     return delivery
 
 
-class _Post:
-    """Sends for one actor, and remembers whom it looked up."""
+def _sent(message: Message) -> Sent:
+    return Sent(message_id=message.id, recipients=list(message.recipients))
+
+
+class _Office:
+    """Addresses what one actor sends, and remembers whom it looked up."""
 
     def __init__(self, tx: Transaction, actor: Actor) -> None:
         self._tx = tx
@@ -144,29 +149,29 @@ class _Post:
         self._speakers: dict[AgentId | None, Agent | None] = {}
         self._known: dict[tuple[FleetId | None, str], Agent] = {}
 
-    def send(self, wish: MessageWish, *, asks: bool = False) -> Sent:
+    def letter(self, wish: MessageWish, *, asks: bool = False) -> Letter:
         """`asks`: some of its recipients may be asked first."""
         sender = self._sender(wish.from_agent_id)
         fleet = fleet_spoken_in(sender, wish.fleet_id)
         recipients = self._recipients(wish.to_agent_id, fleet, sender)
-        asked = asked_first(self._tx, sender, recipients) if asks and sender is not None else None
-        if asked is not None:
-            recipients = asked.before(recipients)
+        first = asked_first(self._tx, sender, recipients) if asks and sender is not None else None
+        if first is not None:
+            recipients = first.before(recipients)
         if not recipients:
             raise Conflict(why=f"A message to * has no recipients: nobody else is in fleet {fleet}.")
-        letter = Letter(
+        return Letter(
             fleet=recipients[0].fleet,
             sender=sender.id if sender else None,
             from_name=sender.name if sender else OPERATOR_NAME,
             to=EVERYBODY if wish.to_agent_id == EVERYBODY else recipients[0].id,
             type=wish.type,
             payload=wish.payload,
+            recipients=[agent.id for agent in recipients],
             by=self._actor.label,
             session=self._actor.session,
             correlation_id=wish.correlation_id,
+            first=first,
         )
-        message = post(self._tx, letter, [agent.id for agent in recipients], first=asked)
-        return Sent(message_id=message.id, recipients=list(message.recipients))
 
     def _sender(self, named: AgentId | None) -> Agent | None:
         if named not in self._speakers:

@@ -14,26 +14,6 @@ from muster.store.records import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """What is to be said, and by whom: `sender` None is not one of the agents. `by` is who sends it in fact.
-
-    `session`: the operator's own conversation that it comes from, and that hears what becomes of it.
-    `lapses`: it is not worth waking a recipient who is done.
-    """
-
-    fleet: FleetId
-    sender: AgentId | None
-    from_name: str
-    to: str
-    type: MessageType
-    payload: str
-    by: str
-    session: SessionId | None = None
-    correlation_id: str | None = None
-    lapses: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Who of a message's recipients is asked first, the best first, and why. `attached`: one of them is new."""
 
@@ -58,6 +38,29 @@ class Asked:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What is to be said, by whom and to whom: `sender` None is not one of the agents, `recipients` are agents of its
+    fleet that live. `by` is who sends it in fact.
+
+    `session`: the operator's own conversation that it comes from, and that hears what becomes of it.
+    `lapses`: it is not worth waking a recipient who is done. `first`: those of the recipients who are asked first.
+    """
+
+    fleet: FleetId
+    sender: AgentId | None
+    from_name: str
+    to: str
+    type: MessageType
+    payload: str
+    recipients: Sequence[AgentId]
+    by: str
+    session: SessionId | None = None
+    correlation_id: str | None = None
+    lapses: bool = False
+    first: Asked | None = None
+
+
 def speaker(tx: Transaction, actor: Actor, named: AgentId | None, does: str) -> Agent | None:
     """The agent in whose name something is said; None: the operator speaks for itself. Whoever was cancelled `does`
     so no more.
@@ -80,9 +83,22 @@ def fleet_spoken_in(who: Agent | None, named: FleetId | None) -> FleetId | None:
     return who.fleet
 
 
-def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId], *, first: Asked | None = None) -> Message:
-    """`recipients` are agents of the letter's fleet that live; `first`: those of them that are asked first."""
-    message = Message(
+def post(tx: Transaction, letters: Sequence[Letter]) -> list[Message]:
+    messages = [_message(tx, letter) for letter in letters]
+    posted = list(zip(messages, letters, strict=True))
+    tx.add(*messages)
+    tx.add(*(_delivery(message, letter, agent) for message, letter in posted for agent in letter.recipients))
+    for message, letter in posted:
+        tx.record(message.send())
+        if letter.first is not None:
+            routing = letter.first.routing(message)
+            tx.add(routing)
+            tx.record(routing.route())
+    return messages
+
+
+def _message(tx: Transaction, letter: Letter) -> Message:
+    return Message(
         id=MessageId(tx.new_id(Message)),
         fleet=letter.fleet,
         sender=letter.sender,
@@ -91,20 +107,17 @@ def post(tx: Transaction, letter: Letter, recipients: Sequence[AgentId], *, firs
         type=letter.type,
         payload=letter.payload,
         correlation_id=letter.correlation_id,
-        recipients=tuple(recipients),
+        recipients=tuple(letter.recipients),
         by=letter.by,
         sent_at=tx.now,
     )
-    tx.add(message)
-    routing = None if first is None else first.routing(message)
-    for agent in recipients:
-        later = routing is not None and message.type is MessageType.REQUEST_HELP and agent not in routing.agents
-        tx.add(Delivery.of(message, agent, letter.session, urgent=message.urgent and not later, lapses=letter.lapses))
-    tx.record(message.send())
-    if routing is not None:
-        tx.add(routing)
-        tx.record(routing.route())
-    return message
+
+
+def _delivery(message: Message, letter: Letter, agent: AgentId) -> Delivery:
+    """A call for help interrupts only those who are asked first."""
+    first = letter.first if message.type is MessageType.REQUEST_HELP else None
+    later = first is not None and agent not in {one.id for one in first.agents}
+    return Delivery.of(message, agent, letter.session, urgent=message.urgent and not later, lapses=letter.lapses)
 
 
 def tell(
@@ -123,11 +136,12 @@ def tell(
             to=recipient.id,
             type=type,
             payload=payload,
+            recipients=[recipient.id],
             by=SYSTEM.label,
             correlation_id=about,
             lapses=lapses,
         )
-        post(tx, letter, [recipient.id])
+        post(tx, [letter])
 
 
 def _lives(tx: Transaction, agent: Agent) -> bool:

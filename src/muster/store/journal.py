@@ -25,7 +25,7 @@ PAGE = 500
 KEPT = 2000  # entries that stay at hand
 PAUSE_SECONDS = 0.01  # between two wake-ups
 Listener = Callable[[Sequence[Fact]], None]
-COLUMNS = [column.name for column in events.columns if column.name != "hash"]
+COLUMNS = tuple(column.name for column in events.columns if column.name != "cursor")
 _written = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -45,7 +45,7 @@ def append(connection: Connection, facts: Sequence[Fact]) -> None:
         content = (microseconds(fact.at), fact.name, fact.actor, fact.fleet, fact.agent, fact.body)
         hash = entry_hash(hash, *content)
         rows.append((fact.at, *content[1:], hash))
-    statements.insert_all(connection, events, ("at", "name", "actor", "fleet", "agent", "body", "hash"), rows)
+    statements.insert(connection, events, COLUMNS, rows)
 
 
 def read(
@@ -182,5 +182,8 @@ def _entry(cursor: int, fact: Fact) -> Entry:
 
 
 def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:
-    """An entry's fields are the table's columns, in the same order; its hash is of the chain, not of what it tells."""
-    return [Entry(**dict(zip(COLUMNS, (*told, json.loads(body)), strict=True))) for *told, body, _ in rows]
+    """An entry's hash is of the chain, not of what it tells."""
+    return [
+        Entry(cursor=cursor, at=at, name=name, actor=actor, fleet=fleet, agent=agent, body=json.loads(body))
+        for cursor, at, name, actor, fleet, agent, body, _ in rows
+    ]

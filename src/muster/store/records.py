@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, TypeVar, get_args, get_type_hints  # Any: a row's values, typed by the record they become
 
 from sqlalchemy import Connection, Table
@@ -237,15 +238,18 @@ class Transaction(Reading):
         letters = bytes(divmod(slot, len(ALPHABET))) + secrets.token_bytes(10)  # 32 of them: all alike likely
         return f"{PREFIXES[kind]}_{letters.translate(LETTERS).decode()}"
 
-    def add(self, record: Record) -> None:
-        statements.insert(self._connection, TABLES[type(record)], _values(record))
+    def add(self, *records: Record) -> None:
+        """One, or several of one kind."""
+        if records:
+            kind = type(records[0])
+            statements.insert(self._connection, TABLES[kind], FIELDS[kind], map(VALUES[kind], records))
 
     def save(self, record: Record) -> None:
         """Write a changed record over its row."""
-        values = _values(record)
-        del values["id"]
-        if statements.update(self._connection, TABLES[type(record)], record.id, values) != 1:
-            raise Broken(why=f"{type(record).__name__} {record.id} was saved before it was added")
+        kind = type(record)
+        values = VALUES[kind](record)[1:]
+        if statements.update(self._connection, TABLES[kind], record.id, FIELDS[kind][1:], values) != 1:
+            raise Broken(why=f"{kind.__name__} {record.id} was saved before it was added")
 
     def record(self, event: Event) -> None:
         """Tell what happened: it is in the journal with the transaction's commit, and not before."""
@@ -253,10 +257,6 @@ class Transaction(Reading):
 
     def remember(self, remembered: "requests.Remembered") -> None:
         requests.add(self._connection, self.actor.label, remembered, at=self.now)
-
-
-def _values(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in FIELDS[type(record)]}
 
 
 def _record(kind: type[R], row: Sequence[Any]) -> R:
@@ -279,5 +279,6 @@ def _closed_set(hint: Any) -> type[StrEnum] | None:
 
 
 FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}
+VALUES = {kind: attrgetter(*FIELDS[kind]) for kind in TABLES}
 SLOTS = {kind: [getattr(kind, name).__set__ for name in FIELDS[kind]] for kind in TABLES}
 WORDS = {kind: _words(kind) for kind in TABLES}

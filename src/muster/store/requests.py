@@ -1,6 +1,6 @@
 """Requests that were answered, remembered for a day, so that a resend is safe."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -9,6 +9,7 @@ from muster.store import statements
 from muster.store.schema import requests
 
 KEPT = timedelta(hours=24)
+COLUMNS = tuple(column.name for column in requests.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +33,5 @@ def find(connection: Connection, actor: str, request_id: str, at: datetime) -> R
 def add(connection: Connection, actor: str, remembered: Remembered, at: datetime) -> None:
     """Remember one, and forget those that are over a day old."""
     statements.delete(connection, requests, {"at": statements.Below(at - KEPT)})
-    statements.insert(connection, requests, {"actor": actor, "at": at, **asdict(remembered)})
+    row = (actor, remembered.request_id, remembered.verb, remembered.fingerprint, remembered.answer, at)
+    statements.insert(connection, requests, COLUMNS, [row])

@@ -19,6 +19,7 @@ from muster.store import dialects
 from muster.store.columns import Stored
 
 Where = Mapping[str, object]
+Names = tuple[str, ...]
 Shape = tuple[tuple[str, str, int], ...]
 Converter = Callable[[Any], Any]
 Converters = tuple[tuple[int, Converter], ...]  # each with the place of its value
@@ -130,23 +131,15 @@ def newest(connection: Connection, table: Table, column: str) -> Any:
     return None if found is None else found[0]
 
 
-def insert(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
-    statement = _drawn_insert(table, tuple(values))
-    statement.run(connection, map(values.__getitem__, statement.names))
-
-
-def insert_all(connection: Connection, table: Table, names: tuple[str, ...], rows: Iterable[Sequence[object]]) -> None:
-    """Several rows at once, each with its values in the order of `names`."""
+def insert(connection: Connection, table: Table, names: Names, rows: Iterable[Sequence[object]]) -> None:
+    """Rows, each with its values in the order of `names`, which is that of the columns."""
     statement = _drawn_insert(table, names)
-    places = [names.index(name) for name in statement.names]
-    stored = [converted([row[place] for place in places], statement.binders) for row in rows]
-    dialects.execute_all(connection, statement.text, stored)
+    dialects.execute_all(connection, statement.text, [converted(row, statement.binders) for row in rows])
 
 
-def update(connection: Connection, table: Table, id: str, values: Mapping[str, object]) -> int:
-    """Write over the row with this id. Returns how many there were."""
-    statement = _drawn_update(table, tuple(values))
-    return statement.run(connection, [id if name == WHICH else values[name] for name in statement.names]).rowcount
+def update(connection: Connection, table: Table, id: str, names: Names, row: Sequence[object]) -> int:
+    """Write over the row with this id, in the order of `names`, which is that of the columns. Returns how many."""
+    return _drawn_update(table, names).run(connection, [*row, id]).rowcount
 
 
 def delete(connection: Connection, table: Table, where: Where) -> None:
@@ -283,16 +276,21 @@ def _drawn_delete(table: Table, shape: Shape) -> Statement:
 
 
 @lru_cache
-def _drawn_insert(table: Table, names: tuple[str, ...]) -> Statement:
-    return _compiled(table.insert(), names)
+def _drawn_insert(table: Table, names: Names) -> Statement:
+    return _taking(names, _compiled(table.insert(), names))
 
 
 @lru_cache
-def _drawn_update(table: Table, names: tuple[str, ...]) -> Statement:
-    return _compiled(table.update().where(table.c.id == bindparam(WHICH)), names)
+def _drawn_update(table: Table, names: Names) -> Statement:
+    return _taking((*names, WHICH), _compiled(table.update().where(table.c.id == bindparam(WHICH)), names))
 
 
-def _compiled(drawn: Any, names: tuple[str, ...] | None = None) -> Statement:
+def _taking(names: Names, statement: Statement) -> Statement:
+    assert statement.names == names, f"{statement.text} takes its values in another order than {names}"
+    return statement
+
+
+def _compiled(drawn: Any, names: Names | None = None) -> Statement:
     compiled = drawn.compile(dialect=dialects.DIALECT, column_keys=names)
     places = tuple(compiled.positiontup)
     return Statement(

@@ -16,6 +16,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
         def execute(self, sql: str, *parameters: Any) -> Any:
             return disk.run(self, sql, lambda: super(Cursor, self).execute(sql, *parameters))
 
+        def executemany(self, sql: str, rows: Any) -> Any:
+            return disk.run(self, sql, lambda: super(Cursor, self).executemany(sql, rows))
+
     class Connection(sqlite3.Connection):
         def cursor(self, factory: Any = Cursor) -> Any:
             return super().cursor(factory)

@@ -12,6 +12,7 @@ from muster.store.schema import events, metadata
 from muster.store.statements import SET, Above, Below
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+COLUMNS = ("at", "name", "actor", "fleet", "agent", "body", "hash")
 FLEETS = ("flt_1", "flt_2", None)
 
 
@@ -22,8 +23,8 @@ def connection() -> Iterator[Connection]:
     with engine.begin() as connection:
         metadata.create_all(connection)
         for place, (fleet, name) in enumerate(product(FLEETS, "abc")):
-            told = {"at": AT + timedelta(microseconds=place), "name": name, "actor": "system"}
-            statements.insert(connection, events, told | {"fleet": fleet, "agent": None, "body": "{}", "hash": ""})
+            told = (AT + timedelta(microseconds=place), name, "system", fleet, None, "{}", "")
+            statements.insert(connection, events, COLUMNS, [told])
         yield connection
     engine.dispose()
 
@@ -64,8 +65,7 @@ def test_row_comes_back_as_it_was_given(connection):
 
 
 def test_half_a_character_is_stored_as_a_whole_one(connection):
-    told = {"at": AT, "name": "a", "actor": "system", "fleet": "flt_\ud800", "agent": None, "body": "{}", "hash": ""}
-    statements.insert(connection, events, told)
+    statements.insert(connection, events, COLUMNS, [(AT, "a", "system", "flt_\ud800", None, "{}", "")])
     assert statements.count(connection, events, {"fleet": "flt_\ufffd"}) == 1
 
 

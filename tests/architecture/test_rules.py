@@ -9,6 +9,7 @@ import pytest
 from architecture.source import Module, dotted, functions, imported, length, modules, snippet, within
 
 MODULE_LINES = 400
+DOOR_LINES = 440  # the stdio door is one file, whatever it knows (docs/decisions/0009)
 FUNCTION_LINES = 60
 # A migration is history: a list of what was created then, which nobody edits again.
 UNMEASURED = "muster.store.migrations"
@@ -133,8 +134,9 @@ def heavy_stdio(module: Module) -> Iterator[str]:
 
 def long_modules(module: Module) -> Iterator[str]:
     lines = len(module.text.splitlines())
-    if lines > MODULE_LINES and not within(module.name, UNMEASURED):
-        yield f"{module.at(lines)}: {lines} lines, at most {MODULE_LINES}. Something wants to be its own idea."
+    most = DOOR_LINES if module.name == "muster.surfaces.stdio" else MODULE_LINES
+    if lines > most and not within(module.name, UNMEASURED):
+        yield f"{module.at(lines)}: {lines} lines, at most {most}. Something wants to be its own idea."
 
 
 def long_functions(module: Module) -> Iterator[str]:

@@ -43,6 +43,7 @@ class Grammar:
     parse_int = int
 
 
+SPARE: "list[_socket.socket]" = []  # connections to the hub on which nothing is being said
 SCAN: "Any" = make_scanner(Grammar)  # type: ignore[arg-type]  # any object with these attributes will do
 
 
@@ -72,6 +73,7 @@ class Answer:
     """An HTTP response as it comes in."""
 
     def __init__(self, connection: _socket.socket) -> None:
+        self.is_over = False  # and its connection free for another one
         self._file = open(connection.fileno(), "rb", closefd=False)  # noqa: SIM115 - the call owns the connection
         self.status = int(self._line().partition(b" ")[2][:3])
         self.headers: dict[bytes, bytes] = {}
@@ -82,7 +84,9 @@ class Answer:
     def messages(self) -> "Iterator[bytes]":
         """JSON-RPC messages: the data of server-sent events, or the one that is the body."""
         if not self.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
-            yield b"".join(self._pieces())
+            body = b"".join(self._pieces())
+            self.is_over = self.headers.get(b"connection") != b"close"
+            yield body
             return
         rest, data = b"", []
         for piece in self._pieces():
@@ -128,17 +132,18 @@ class Call:
         self._completes = {"resultType": "complete"} if self.version else {}
         self.mark = os.urandom(16).hex()
         self._connection: _socket.socket | None = None
+        self._answer: Answer | None = None
 
     def send(self, host: str, port: int, head: bytes, seconds: int) -> Answer:
         """Raises OSError where no hub is, or it says nothing for so long."""
         self.let_go()
-        self._connection = connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        self._connection = connection = _connection(host, port)
         for option in (_socket.SO_RCVTIMEO, _socket.SO_SNDTIMEO):
             span = seconds.to_bytes(8, sys.byteorder) + bytes(8)  # a timeval; settimeout would make it non-blocking
             connection.setsockopt(_socket.SOL_SOCKET, option, span)
-        connection.connect((host, port))
         connection.sendall(head + self.line)
-        return Answer(connection)
+        self._answer = Answer(connection)
+        return self._answer
 
     def failed(self, error: "dict[str, Any]") -> bytes:
         """An error of Muster's as the answer: a tool's result, or an error of the protocol."""
@@ -156,9 +161,12 @@ class Call:
         return self.failed(told.get("error") or no_hub.error)
 
     def let_go(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, answer = self._connection, self._answer
+        self._connection = self._answer = None
+        if connection is not None and answer is not None and answer.is_over and not self.is_cancelled:
+            SPARE.append(connection)
+        elif connection is not None:
+            connection.close()
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -234,6 +242,8 @@ class Door:
             self._renew(session)
             answer = self._post(call, call.seconds)
         for message in answer.messages():
+            if answer.is_over:  # so that whoever reads the answer and asks on finds the connection spare
+                call.let_go()
             if answer.status >= 400:
                 return self._write(call.refused(answer.status, _object(read_json(message or b"{}"))))
             told = _object(read_json(message))
@@ -298,7 +308,6 @@ class Door:
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream" if method == "POST" else "text/event-stream",
             "Content-Length": str(len(call.line)),
-            "Connection": "close",
             "X-Muster-Directory": _directory(),
             "X-Muster-Request-Id": call.mark,
             "Mcp-Session-Id": self._session,
@@ -330,6 +339,23 @@ class Door:
                     line = line[os.write(1, line) :]
         except OSError:
             os._exit(0)
+
+
+def _connection(host: str, port: int) -> _socket.socket:
+    """A spare one, or a new one. Of a hub that has gone there is something to be read, if only that it has."""
+    while True:
+        try:
+            connection = SPARE.pop()
+            connection.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return connection
+        except IndexError:
+            break
+        except OSError:
+            continue
+    connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    connection.connect((host, port))
+    return connection
 
 
 def state_folder() -> str:

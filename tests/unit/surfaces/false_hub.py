@@ -16,12 +16,14 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    peer: tuple[str, int]
 
     @property
     def json(self) -> Any:
         return json.loads(self.body)
 
 
+KEEP = b"Connection: keep-alive"
 Act = Callable[[Received], Iterable[bytes]]
 
 
@@ -52,12 +54,15 @@ def false_hub(*acts: Act) -> Iterator[FalseHub]:
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            received = Received(method=self.command, path=self.path, headers=headers, body=body)
+            received = Received(
+                method=self.command, path=self.path, headers=headers, body=body, peer=self.client_address
+            )
             hub.received.append(received)
+            self.close_connection = True
             for piece in hub.next_act()(received):
+                self.close_connection &= KEEP not in piece
                 self.wfile.write(piece)
                 self.wfile.flush()
-            self.close_connection = True
 
         do_GET = do_POST
 
@@ -110,5 +115,6 @@ def stream(*events: bytes | Callable[[], object]) -> Act:
 
 
 def _message(body: bytes, status: int, headers: dict[str, str]) -> bytes:
-    lines = [f"{name}: {value}" for name, value in {**headers, "Content-Length": str(len(body))}.items()]
+    told = {"Connection": "close", **headers, "Content-Length": str(len(body))}
+    lines = [f"{name}: {value}" for name, value in told.items()]
     return "\r\n".join([f"HTTP/1.1 {status} Said", *lines, "", ""]).encode() + body

@@ -237,6 +237,16 @@ def test_request_that_was_cut_off_is_sent_again_under_the_same_mark(tmp_path):
     assert sent[0][1] != sent[1][1]
 
 
+def test_requests_in_a_row_share_a_connection_while_the_hub_leaves_it_open(tmp_path):
+    stays = reply({}, Connection="keep-alive")
+    with false_hub(stays, stays, stays, reply({})) as hub, door(tmp_path) as client:
+        hub.announce(tmp_path)
+        for _ in range(6):
+            assert client.ask("ping")["result"] == {}
+    peers = [received.peer for received in hub.received]
+    assert [peers.index(peer) for peer in peers] == [0, 0, 0, 0, 4, 5]
+
+
 def test_cancelled_request_is_neither_answered_nor_sent_again(tmp_path):
     begun, gone = threading.Event(), threading.Event()
 

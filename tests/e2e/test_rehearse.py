@@ -38,10 +38,10 @@ def environment(folder: Path) -> dict[str, str]:
     return {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder), "MUSTER_HOME": str(folder / "untouched")}
 
 
-def rehearse(folder: Path, *words: str) -> Ended:
+def rehearse(folder: Path, *words: str, within: float = 100) -> Ended:
     command = [*MUSTER, "rehearse", *words]
     done = subprocess.run(
-        command, env=environment(folder), cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        command, env=environment(folder), cwd=folder, capture_output=True, text=True, timeout=within, check=False
     )
     return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 

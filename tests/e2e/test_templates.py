@@ -1,17 +1,22 @@
 """The templates that come with Muster, on the real OpenCode."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from e2e.stage import Stage, wants_opencode
+from e2e.stage import Stage, repository, wants_opencode
 from e2e.standing import Standing
-from muster import roster
+from e2e.test_rehearse import rehearse
+from muster import rehearsal, roster
+from muster.rehearsal import load_scenario
 from muster.templates import shipped
 
 pytestmark = [pytest.mark.anyio, wants_opencode]
 
 ROSTER = Path(next(iter(roster.__path__)))
+SCENARIOS = Path(rehearsal.__file__).parent / "scenarios"
 REPORTING = """
 agents:
   - name: all
@@ -27,8 +32,20 @@ async def offer_personas(on: Stage, names: set[str]) -> None:
     folder = on.project / ".opencode" / "agent"
     folder.mkdir(parents=True)
     for name in names - {persona["name"] for persona in listed["agents"]}:
-        (found,) = ROSTER.glob(f"*/{name}.md")
-        (folder / found.name).write_text(found.read_text())
+        (folder / f"{name}.md").write_text(definition(name))
+
+
+def definition(name: str) -> str:
+    """A persona of the roster as OpenCode reads it."""
+    (found,) = ROSTER.glob(f"*/{name}.md")
+    _, head, prompt = found.read_text().split("---\n", 2)
+    told = yaml.safe_load(head)
+    own = {
+        "description": told["description"],
+        "mode": told["mode"],
+        "permission": dict.fromkeys(told["denied"], "deny"),
+    }
+    return f"---\n{yaml.safe_dump(own)}---\n{prompt}"
 
 
 async def spawned(on: Stage, name: str) -> str:
@@ -55,3 +72,48 @@ async def test_each_shipped_template_spawns_and_all_of_its_agents_answer(tmp_pat
             assert status["fleet"]["status"] == "complete"
             assert [agent["agent"] for agent in status["agents"]] == [agent.agent for agent in agents]
         assert not on.rehearsal.failures
+
+
+OUTCOMES = {
+    "review-panel": {
+        "defects": "depth.sh:3: hour 24 is answered with 60.",
+        "security": "depth.sh:3: $1 without quotes, a remark and no finding.",
+        "chair": "Merge after repairs.",
+    },
+    "bug-hunt": {
+        "reproducer": "Reproduced: expected 60, got 900; commit ",
+        "cause": "depth.sh:2: -le takes in the hour of dusk",
+        "fixer": "Repaired in depth.sh:2: dusk is night. The test passes.",
+        "checker": "Holds: at 5, 6, 17 and 18 it says 60 900 900 60.",
+    },
+    "test-writing": {
+        "analyst": "0 tests so far.",
+        "unit": "test-hours.sh passes",
+        "property": "test-every.sh passes",
+        "mutant": "The bounds moved by one are noticed",
+    },
+}
+
+
+@pytest.mark.timeout(300)  # each worktree is a directory that OpenCode must load
+@pytest.mark.parametrize("name", OUTCOMES)
+async def test_template_is_rehearsed_as_its_agents_hand_on_to_each_other(tmp_path: Path, name: str) -> None:
+    project = repository(tmp_path / "project")
+    files = dict(load_scenario(SCENARIOS / f"{name}.yaml").project)
+    for agent in shipped()[name].agents:
+        if agent.agent != "build":
+            files[f".opencode/agent/{agent.agent}.md"] = definition(str(agent.agent))
+    for path, text in files.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    git = ["git", "-C", str(project), "-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for words in (["add", "."], ["commit", "-qm", "Bring what the scenario needs"]):
+        subprocess.run([*git, *words], check=True)
+
+    played = rehearse(tmp_path, name, "--project", "project", "--json", within=280)
+
+    assert (played.code, played.json["failures"]) == (0, []), played
+    said = {result["name"]: result["output"] for result in played.json["results"]}
+    assert {who: said[who].startswith(words) for who, words in OUTCOMES[name].items()} == dict.fromkeys(
+        OUTCOMES[name], True
+    ), said

@@ -123,7 +123,10 @@ class Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`fleet` and `project` are for `muster rehearse`: what it spawns, as `fleet.spawn` takes it, and files for it."""
+    """`fleet` and `project` are for `muster rehearse`: what it spawns, and files for it.
+
+    A fleet is told as `fleet.spawn` takes it; or as `template.spawn` does, with the template's name under `template`.
+    """
 
     scripts: tuple[Script, ...]
     title: str = "Rehearsal"
@@ -132,6 +135,8 @@ class Scenario:
 
     def wish(self) -> dict[str, Json]:
         """The fleet to spawn; where none is told, one agent for each script."""
+        if "template" in self.fleet:
+            return {"fleet_name": self.title, **self.fleet}
         agents: list[Json] = [
             {"role": script.name, "prompt": script.match.text or "Play your part."} for script in self.scripts
         ]

@@ -17,6 +17,7 @@ from muster.surfaces.cli.inspection import words_of
 from muster.surfaces.cli.output import Json, json_option, show, whole
 from muster.surfaces.cli.scene import Scene, scene
 from muster.surfaces.cli.text import table
+from muster.surfaces.client import Hub
 from muster.visible import visible
 
 SHIPPED = Path(rehearsal.__file__).parent / "scenarios"
@@ -50,7 +51,7 @@ def rehearse(
     scenario = load_scenario(file)
     wish: Json = dict(scenario.wish())
     if model is not None:
-        wish |= {"agents": [{"model": model, **agent} for agent in wish["agents"]]}
+        wish |= _played_by(model, wish)
     if not as_json:
         click.echo(f"{visible(scenario.title)}. The model is {model or 'rehearsed: no key, no network, no cost'}.\n")
     played = file if model is None else None
@@ -76,7 +77,7 @@ def _file(name: str) -> Path:
 def _played(set_up: Scene, wish: Json, *, as_json: bool) -> Json:
     began = time.monotonic()
     hub = set_up.hub
-    fleet = hub.call("fleet.spawn", project=str(set_up.project), **wish)["fleet_id"]
+    fleet = _spawned(hub, {"project": str(set_up.project), **wish})
     if not as_json:
         _follow(set_up, fleet, began)
     while not (answer := hub.ask("fleet.wait", fleet_id=fleet, timeout_seconds=SLICE_SECONDS))["settled"]:
@@ -84,6 +85,20 @@ def _played(set_up: Scene, wish: Json, *, as_json: bool) -> Json:
     seconds = round(time.monotonic() - began, 1)
     kept = {"folder": str(set_up.folder)} if set_up.is_kept else {}
     return answer | {"seconds": seconds, "failures": set_up.failures()} | kept
+
+
+def _played_by(model: str, wish: Json) -> Json:
+    """The model of each agent that names none."""
+    if "template" in wish:
+        return {"model": model}
+    return {"agents": [{"model": model, **agent} for agent in wish["agents"]]}
+
+
+def _spawned(hub: Hub, wish: Json) -> str:
+    if "template" in wish:
+        name = wish.pop("template")
+        return str(hub.call("template.spawn", name=name, **wish)["fleet_id"])
+    return str(hub.call("fleet.spawn", **wish)["fleet_id"])
 
 
 def _follow(set_up: Scene, fleet: str, began: float) -> None:

@@ -47,6 +47,7 @@ async def _live(folder: Path) -> None:
             await _isolate(stage)
             await _land(stage, folder / "landing")
         await _leave_waiting(stage, fleet)
+        await _shape(stage)
 
 
 async def _work(stage: Stage) -> None:
@@ -150,6 +151,14 @@ async def _leave_waiting(stage: Stage, fleet: dict[str, Any]) -> None:
     await stage.call("message.send", one, to_agent_id=two.agent, type="question", payload="taken?")
     await stage.call("inbox.read", two)
     await stage.call("message.send", one, to_agent_id=two.agent, type="result", payload="waits")
+
+
+async def _shape(stage: Stage) -> None:
+    """Two versions of a template, of which one was deleted."""
+    for _ in range(2):
+        await stage.call("template.save", name="crew", agents=[{"role": "r", "prompt": "p"}])
+    stage.clock.advance(seconds=5)
+    await stage.call("template.delete", name="crew", version=1)
 
 
 @pytest.fixture(scope="session")

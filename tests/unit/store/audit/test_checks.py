@@ -10,7 +10,7 @@ from muster.errors import DatabaseDamaged
 from muster.store.audit import CHECKS, MOST, MOST_OF_A_CHECK
 from muster.store.audit.check import Sought
 from muster.store.schema import runs
-from unit.store.audit import clashes, decisions, merges, messages, routing, worktrees
+from unit.store.audit import clashes, decisions, merges, messages, routing, templates, worktrees
 from unit.store.audit.ledgers import asked, contents, copied, look, tamper
 
 RUN = "(SELECT id FROM runs WHERE outcome = 'done' LIMIT 1)"
@@ -101,7 +101,7 @@ FLEETS: list[tuple[str, str, str]] = [
 
 
 WORK = (*clashes.TAMPERINGS, *routing.TAMPERINGS, *worktrees.TAMPERINGS, *merges.TAMPERINGS)
-TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *WORK]
+TAMPERINGS = [*FLEETS, *messages.TAMPERINGS, *decisions.TAMPERINGS, *WORK, *templates.TAMPERINGS]
 
 
 def test_store_that_was_let_alone_has_no_finding_and_is_what_it_was(ledger):

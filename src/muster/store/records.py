@@ -1,12 +1,11 @@
 """Records from rows and rows from records.
 
 A `Reading` looks things up; a `Transaction` also changes them. A record's fields are its table's columns behind the
-counter, in the same order; the field's annotation says what the column's value becomes.
+counter, by name, `id` first; the field's annotation says what the column's value becomes.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -278,7 +277,7 @@ def _closed_set(hint: Any) -> type[StrEnum] | None:
     return next((choice for choice in choices if isinstance(choice, type) and issubclass(choice, StrEnum)), None)
 
 
-FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in TABLES}
+FIELDS = {kind: tuple(column.name for column in table.columns)[1:] for kind, table in TABLES.items()}
 VALUES = {kind: attrgetter(*FIELDS[kind]) for kind in TABLES}
 SLOTS = {kind: [getattr(kind, name).__set__ for name in FIELDS[kind]] for kind in TABLES}
 WORDS = {kind: _words(kind) for kind in TABLES}

@@ -96,7 +96,7 @@ def distinct(connection: Connection, table: Table, column: str, where: Where) ->
     shape, values = _read(where)
     found = _drawn_distinct(table, column, shape).run(connection, values).fetchall()
     read = _reader(table.c[column].type)
-    return [row[0] if read is None else read(row[0]) for row in found]
+    return [row[0] if read is None or row[0] is None else read(row[0]) for row in found]
 
 
 def each(connection: Connection, table: Table, column: str, where: Where) -> list[Any]:
@@ -122,7 +122,7 @@ def latest(connection: Connection, table: Table, column: str, where: Where) -> A
     shape, values = _read(where)
     found = _drawn_latest(table, column, shape).run(connection, values).fetchone()[0]
     read = _reader(table.c[column].type)
-    return found if read is None else read(found)
+    return found if read is None or found is None else read(found)
 
 
 def newest(connection: Connection, table: Table, column: str) -> Any:

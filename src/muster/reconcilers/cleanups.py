@@ -21,6 +21,7 @@ SETTLING = frozenset(
 
 class CleanupsReconciler(Reconciler):
     workers = 1
+    follows = SETTLING
 
     def __init__(self, engine: Engine, *, merges: bool) -> None:
         super().__init__(engine)
@@ -30,7 +31,7 @@ class CleanupsReconciler(Reconciler):
         return await self.engine.query(team_views.cleanups, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return await self.keys() if entry.name in SETTLING else []
+        return await self.keys()
 
     async def reconcile(self, key: str) -> float | None:
         await self.engine.execute(cleanup_commands.advance, SYSTEM, cleanup=CleanupId(key), merges=self._merges)

@@ -25,6 +25,7 @@ from muster.views.worktrees import Task
 
 class ErrandsReconciler(Reconciler):
     workers = 2
+    follows = ("errand.asked",)
 
     def __init__(self, engine: Engine, kept: Snapshots) -> None:
         super().__init__(engine)
@@ -34,7 +35,7 @@ class ErrandsReconciler(Reconciler):
         return await self.engine.query(worktree_views.errands, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [entry.body["errand"]] if entry.name == "errand.asked" else []
+        return [entry.body["errand"]]
 
     async def reconcile(self, key: str) -> float | None:
         task = await self.engine.query(worktree_views.task, SYSTEM, errand=ErrandId(key))

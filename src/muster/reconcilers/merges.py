@@ -47,6 +47,7 @@ class MergesReconciler(Reconciler):
     """Its keys are projects."""
 
     workers = 4
+    follows = WANTED
 
     def __init__(self, engine: Engine, snapshots: Snapshots, checks: Checks) -> None:
         super().__init__(engine)
@@ -57,7 +58,7 @@ class MergesReconciler(Reconciler):
         return await self.engine.query(merge_views.projects, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [entry.body["project"]] if entry.name in WANTED else []
+        return [entry.body["project"]]
 
     async def reconcile(self, key: str) -> float | None:
         work = await self.engine.query(merge_views.next_, SYSTEM, project=key)

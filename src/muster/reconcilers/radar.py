@@ -34,6 +34,7 @@ class RadarReconciler(Reconciler):
     """Its keys are fleets. `pairs_per_second` bounds the merges that are tried, in all fleets together."""
 
     workers = 1
+    follows = ("worktree.snapshotted",)
 
     def __init__(self, engine: Engine, *, pairs_per_second: int) -> None:
         super().__init__(engine)
@@ -45,7 +46,7 @@ class RadarReconciler(Reconciler):
         return await self.engine.query(clash_views.due, SYSTEM)
 
     async def concerned(self, entry: Entry) -> Iterable[str]:
-        return [entry.fleet] if entry.name == "worktree.snapshotted" and entry.fleet else []
+        return [entry.fleet] if entry.fleet else []
 
     async def reconcile(self, key: str) -> float | None:
         """One agent at a time, so that a large fleet does not keep the others waiting."""

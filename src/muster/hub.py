@@ -82,6 +82,7 @@ STOP_SECONDS = 2.5  # for all host servers together; `muster down` promises thre
 GRACE_SECONDS = 1  # for answers that are being written
 LOGS_SECONDS = 20.0  # between two looks at how large the logs are
 IDLE_LOOK_SECONDS = 30.0
+GARBAGE = 10_000  # objects, beyond those that were let go, before a look for circles among them
 LATE_SECONDS = 0.05  # in which whoever read hub.json before it said `asleep` has come
 CHATTY = ("alembic", "httpx2", "httpcore2", "mcp", "sse_starlette", "uvicorn")
 
@@ -140,9 +141,13 @@ async def serve(home: Home, host: Host, settings: config.Settings, *, port: int 
 
 
 def _spare_what_stays() -> None:
-    """What was built until now stays: to look through it again and again held everybody up for a tenth of a second."""
+    """What was built until now stays: to look through it again and again held everybody up for a tenth of a second.
+
+    And a call leaves a thousand objects behind, of which none is in a circle: to look after each took a call in twenty.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def _sockets(port: int | None, settings: config.Settings) -> AbstractContextManager[list[socket.socket]]:

@@ -217,8 +217,9 @@ class Reading:
     def _rows(
         self, kind: type[R], where: statements.Where, *, limit: int | None, newest_first: bool
     ) -> list[tuple[int, R]]:
-        found = statements.rows(self._connection, TABLES[kind], where, limit=limit, newest_first=newest_first)
-        return [(row[0], _record(kind, row)) for row in found]
+        table, words = TABLES[kind], WORDS[kind]
+        found = statements.rows(self._connection, table, where, limit=limit, newest_first=newest_first, words=words)
+        return [(seq, _record(kind, values)) for seq, *values in found]
 
 
 class Transaction(Reading):
@@ -258,10 +259,10 @@ class Transaction(Reading):
         requests.add(self._connection, self.actor.label, remembered, at=self.now)
 
 
-def _record(kind: type[R], row: Sequence[Any]) -> R:
+def _record(kind: type[R], values: Sequence[Any]) -> R:
     """Field by field: a frozen class sets them by name in its `__init__`, which takes three times as long."""
     record = object.__new__(kind)
-    for put, value in zip(SLOTS[kind], statements.converted(row, WORDS[kind])[1:], strict=True):
+    for put, value in zip(SLOTS[kind], values, strict=True):
         put(record, value)
     return record
 

@@ -58,7 +58,7 @@ class Statement:
     binders: Converters
 
     def run(self, connection: Connection, values: Iterable[object]) -> sqlite3.Cursor:
-        return dialects.execute(connection, self.text, converted(values, self.binders))
+        return dialects.execute(connection, self.text, _converted(values, self.binders))
 
     def followed_by(self, clause: str) -> "Statement":
         """With a clause at its end that takes one value. (SQLAlchemy's own LIMIT takes an OFFSET along.)"""
@@ -66,17 +66,24 @@ class Statement:
 
 
 def rows(
-    connection: Connection, table: Table, where: Where, *, limit: int | None = None, newest_first: bool = False
-) -> Sequence[Sequence[Any]]:
+    connection: Connection,
+    table: Table,
+    where: Where,
+    *,
+    limit: int | None = None,
+    newest_first: bool = False,
+    words: Converters = (),
+) -> list[list[Any]]:
     """Whole rows, in the order of the table's first column.
 
-    In `where`, a tuple or list as value means "one of these", None means "not set", SET the opposite.
+    In `where`, a tuple or list as value means "one of these", None means "not set", SET the opposite. `words` says what
+    becomes of values beside what their columns make of them.
     """
     shape, values = _read(where)
     statement = _drawn_select(table, shape, newest_first=newest_first, limited=limit is not None)
     found = statement.run(connection, values if limit is None else [*values, limit]).fetchall()
-    readers = _readers(table)
-    return [converted(row, readers) for row in found]
+    readers = _readers(table) + words
+    return [_converted(row, readers) for row in found]
 
 
 def count(connection: Connection, table: Table, where: Where) -> int:
@@ -134,7 +141,7 @@ def newest(connection: Connection, table: Table, column: str) -> Any:
 def insert(connection: Connection, table: Table, names: Names, rows: Iterable[Sequence[object]]) -> None:
     """Rows, each with its values in the order of `names`, which is that of the columns."""
     statement = _drawn_insert(table, names)
-    dialects.execute_all(connection, statement.text, [converted(row, statement.binders) for row in rows])
+    dialects.execute_all(connection, statement.text, [_converted(row, statement.binders) for row in rows])
 
 
 def update(connection: Connection, table: Table, id: str, names: Names, row: Sequence[object]) -> int:
@@ -145,15 +152,6 @@ def update(connection: Connection, table: Table, id: str, names: Names, row: Seq
 def delete(connection: Connection, table: Table, where: Where) -> None:
     shape, values = _read(where)
     _drawn_delete(table, shape).run(connection, values)
-
-
-def converted(values: Iterable[Any], converters: Converters) -> list[Any]:
-    """The same, with those that need it changed. Nothing stays nothing."""
-    changed = list(values)
-    for place, convert in converters:
-        if changed[place] is not None:
-            changed[place] = convert(changed[place])
-    return changed
 
 
 @lru_cache
@@ -173,6 +171,15 @@ def _binder(kind: TypeEngine[Any]) -> Converter | None:
 def _some(converters: Iterable[Converter | None]) -> Converters:
     """Most values are stored as they are given."""
     return tuple((place, convert) for place, convert in enumerate(converters) if convert is not None)
+
+
+def _converted(values: Iterable[Any], converters: Converters) -> list[Any]:
+    """The same, with those that need it changed. Nothing stays nothing."""
+    changed = list(values)
+    for place, convert in converters:
+        if changed[place] is not None:
+            changed[place] = convert(changed[place])
+    return changed
 
 
 def _read(where: Where) -> tuple[Shape, list[object]]:

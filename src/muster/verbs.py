@@ -131,7 +131,7 @@ class Verb(Generic[P, R]):
             parsed = self.arguments.model_validate_json(raw)
         except ValidationError as error:
             raise _refusal(self, error) from error
-        return {name: getattr(parsed, name) for name in self.arguments.model_fields}
+        return vars(parsed)
 
     def render(self, answer: R) -> Json:
         """The answer as JSON values; moments are ISO 8601, UTC."""

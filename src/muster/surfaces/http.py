@@ -15,6 +15,7 @@ from math import inf
 from typing import Any  # answers are JSON
 
 import anyio.to_thread
+from pydantic_core import to_json
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
@@ -162,6 +163,13 @@ class _Straight:
         return self._doors.get(scope["path"], self._app)
 
 
+class Answer(JSONResponse):
+    """What a verb answers, written a few times as fast as by the json module."""
+
+    def render(self, content: Json) -> bytes:
+        return to_json(content, inf_nan_mode="null")
+
+
 class _Verbs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -170,7 +178,7 @@ class _Verbs:
         request = Request(scope, receive)
         verb = self._engine.catalog[request.path_params["verb"]]
         asking = answered(self._engine, verb.name, caller(request), await body(request))
-        await JSONResponse(await heard(request, asking) if verb.awaits else await asking)(scope, receive, send)
+        await Answer(await heard(request, asking) if verb.awaits else await asking)(scope, receive, send)
 
 
 class _Description:

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from functools import lru_cache
 
 HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # controls, bidi and other format marks, private use, line separators
 WHOLE = "\n\t\u200c\u200d"  # what a text of several lines is made of; the joiners belong to scripts and emoji
@@ -20,7 +21,7 @@ def visible(text: str, limit: int | None = 200, *, keep: str = "") -> str:
 
 def as_json(value: object, separators: tuple[str, str] | None = None) -> str:
     """JSON in which nothing hides: what `visible` shows as an escape is one of JSON's there, which means the same."""
-    text = json.dumps(value, ensure_ascii=False, separators=separators)
+    text = _encoder(separators).encode(value)
     if text.isprintable():
         return text
     return "".join(json.dumps(letter)[1:-1] if _is_hidden(letter, WHOLE) else letter for letter in text)
@@ -29,6 +30,11 @@ def as_json(value: object, separators: tuple[str, str] | None = None) -> str:
 def in_quotes(text: str, limit: int = 200) -> str:
     """One line in quotation marks, which it cannot end."""
     return '"' + visible(text, limit).replace('"', "'") + '"'
+
+
+@lru_cache
+def _encoder(separators: tuple[str, str] | None) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, separators=separators)
 
 
 def _is_hidden(letter: str, keep: str) -> bool:

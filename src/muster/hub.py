@@ -228,7 +228,7 @@ def _words(host: Host, settings: config.Settings) -> Words:
     if settings.routing_synonyms or settings.routing_taxonomy:
         known()  # what is wrong there stops the start
     return Words(
-        crowd=lambda: Crowd(host, host.personas(str(Path.home())), known()),
+        crowd=lambda: Crowd(host, [offered(persona) for persona in roster()], known()),
         meaning=Meaning(semantic.load, semantic.why_absent),
         attach_at_most=settings.attach_on_alert,
     )

@@ -87,5 +87,5 @@ class Routing:
     def told_to(self, agent: AgentId) -> str:
         """What a recipient is told of it."""
         if agent in self.agents:
-            return f"You are asked first ({self.reasons[self.agents.index(agent)]})."
-        return f"Asked first: {', '.join(self.names)}."
+            return f"you are asked first: {self.reasons[self.agents.index(agent)]}"
+        return f"asked first: {', '.join(self.names)}"

@@ -67,5 +67,5 @@ def quoted(text: str) -> str:
 def _told(message: Message, routed: str | None, *, is_proposal: bool) -> str:
     about = f" re {in_quotes(message.correlation_id, 80)}" if message.correlation_id else ""
     vote = f"\n{VOTE.format(id=message.id)}" if is_proposal else ""
-    first = f" {routed}" if routed else ""
-    return f"{message.id} {message.type} from {message.from_name}{about}:{first}\n{quoted(message.payload)}{vote}"
+    first = f" ({routed})" if routed else ""
+    return f"{message.id} {message.type} from {message.from_name}{about}{first}:\n{quoted(message.payload)}{vote}"

@@ -42,8 +42,8 @@ async def test_an_alert_to_all_asks_those_first_whose_skills_fit_and_tells_the_o
     assert sent["recipients"] == [agents["dba"], agents["painter"]]
     (first,) = (await stage.call("inbox.read", agent_actor(agents["dba"], fleet)))["messages"]
     (other,) = (await stage.call("inbox.read", agent_actor(agents["painter"], fleet)))["messages"]
-    assert first["routed"].startswith("You are asked first (skill: ")
-    assert other["routed"] == "Asked first: dba."
+    assert first["routed"].startswith("you are asked first: skill: ")
+    assert other["routed"] == "asked first: dba"
     assert await urgent(stage) == [True, True]
     (event,) = await stage.events("message.routed")
     assert event["body"]["agents"] == [agents["dba"]]

@@ -102,8 +102,8 @@ def distinct(connection: Connection, table: Table, column: str, where: Where) ->
     """The different values of a column, in no order."""
     shape, values = _read(where)
     found = _drawn_distinct(table, column, shape).run(connection, values).fetchall()
-    read = _reader(table.c[column].type)
-    return [row[0] if read is None or row[0] is None else read(row[0]) for row in found]
+    reader = _some([_reader(table.c[column].type)])
+    return [value for row in found for value in _converted(row, reader)]
 
 
 def each(connection: Connection, table: Table, column: str, where: Where) -> list[Any]:
@@ -127,9 +127,8 @@ def total(connection: Connection, table: Table, column: str, where: Where) -> in
 def latest(connection: Connection, table: Table, column: str, where: Where) -> Any:
     """The greatest value of a column; None where there is none."""
     shape, values = _read(where)
-    found = _drawn_latest(table, column, shape).run(connection, values).fetchone()[0]
-    read = _reader(table.c[column].type)
-    return found if read is None or found is None else read(found)
+    found = _drawn_latest(table, column, shape).run(connection, values).fetchone()
+    return _converted(found, _some([_reader(table.c[column].type)]))[0]
 
 
 def newest(connection: Connection, table: Table, column: str) -> Any:

@@ -58,6 +58,17 @@ def test_newest_is_what_the_last_row_holds(connection):
     assert statements.newest(connection, events, "cursor") is None
 
 
+def test_latest_is_the_greatest_value_as_it_was_given(connection):
+    assert statements.latest(connection, events, "at", {"fleet": "flt_1"}) == AT + timedelta(microseconds=2)
+    assert statements.latest(connection, events, "at", {"fleet": "flt_3"}) is None
+
+
+def test_different_values_are_given_once_and_nothing_is_one_of_them(connection):
+    assert {*statements.distinct(connection, events, "fleet", {})} == {*FLEETS}
+    two = {"cursor": [2, 3]}
+    assert statements.distinct(connection, events, "at", two) == [AT + timedelta(microseconds=n) for n in (1, 2)]
+
+
 def test_row_comes_back_as_it_was_given(connection):
     assert statements.rows(connection, events, {"cursor": 5}) == [
         [5, AT + timedelta(microseconds=4), "b", "system", "flt_2", None, "{}", ""]

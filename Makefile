@@ -16,6 +16,7 @@ BUILD := $(MINILM)/.build
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(BIN):$(PATH)
 
 export PIP_ROOT_USER_ACTION := ignore
+export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -4,6 +4,7 @@ Above it: whoever routes, and keeps vectors by the hash of their text. Below it:
 `muster_minilm`, none of which is imported before `load`. It opens no connection and knows no agents, only texts.
 """
 
+import os
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ SIZE = 384  # numbers of a vector
 MOST_PIECES = 128  # with which the model learned; what a text has beyond says nothing to it
 LIBRARIES, FILES = ("onnxruntime", "numpy"), "muster_minilm"
 ERRORS_ONLY = 3  # of onnxruntime's log
+SILENT = "ORT_DISABLE_TELEMETRY"  # since 1.32 it reports to its makers otherwise, and from its import on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ def _opened() -> Sentences:
 
 
 def _session(model: Path) -> Any:  # onnxruntime brings no types
+    os.environ[SILENT] = "1"
     import onnxruntime  # noqa: PLC0415 - an optional extra, 0.3 s and 80 MiB with numpy and the model
 
     options = onnxruntime.SessionOptions()

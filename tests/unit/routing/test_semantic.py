@@ -1,5 +1,7 @@
 """What the sentence model says of texts, and that all goes on without it."""
 
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -51,6 +53,18 @@ def test_vector_is_384_floats_of_length_one(sentences):
 @pytest.mark.sentences
 def test_vector_does_not_depend_on_the_texts_beside_it(sentences):
     assert sentences.embed(["route", "a longer text " * 20, ""])[:1] == sentences.embed(["route"])
+
+
+@pytest.mark.sentences
+def test_nothing_is_reported_to_the_makers_of_the_library(tmp_path):
+    """It would leave a mark in the temporary folder as soon as it is loaded, and call home from a thread of its own."""
+    asks = (
+        "import psutil; from muster.routing import semantic; semantic.load().embed(['x']); "
+        "own = psutil.Process(); print(own.net_connections(), own.num_threads())"
+    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", asks], env=env, capture_output=True, text=True, check=True)
+    assert (told.stdout.split("] ")[0], [*tmp_path.iterdir()]) == ("[", [])
 
 
 @pytest.mark.sentences

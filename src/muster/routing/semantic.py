@@ -5,12 +5,10 @@ Above it: whoever routes, and keeps vectors by the hash of their text. Below it:
 """
 
 import os
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
-from math import sqrt
 from operator import mul
 from pathlib import Path
 from typing import Any  # onnxruntime brings no types
@@ -83,15 +81,6 @@ def text_hash(model_name: str, text: str) -> str:
 def similarity(a: bytes, b: bytes) -> float:
     """The cosine of two vectors: 1 for the same text, about 0 for strangers. 150 take 3 ms, without numpy."""
     return float(sum(map(mul, memoryview(a).cast("f"), memoryview(b).cast("f"))))
-
-
-def blended(parts: Iterable[tuple[float, bytes]]) -> bytes:
-    """One vector for several, each with its weight, as `embed` gives one."""
-    total = [0.0] * SIZE
-    for weight, vector in parts:
-        total = [before + weight * more for before, more in zip(total, memoryview(vector).cast("f"), strict=True)]
-    length = sqrt(sum(number * number for number in total)) or 1.0
-    return array("f", [number / length for number in total]).tobytes()
 
 
 def _opened() -> Sentences:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from muster.routing import semantic
-from muster.routing.semantic import SIZE, Sentences, blended, similarity, text_hash
+from muster.routing.semantic import SIZE, Sentences, similarity, text_hash
 
 SUMS = Path(__file__).parents[3] / "models" / "minilm" / "sums.txt"
 
@@ -106,12 +106,6 @@ def test_library_that_does_not_load_is_told_from_one_that_is_absent(monkeypatch)
     monkeypatch.setitem(sys.modules, "muster_minilm", None)
     assert semantic.load() is None
     assert "cannot be loaded" in semantic.why_absent()
-
-
-def test_blend_leans_to_what_weighs_more():
-    one, other = (semantic.array("f", [float(at == place) for at in range(SIZE)]).tobytes() for place in (0, 1))
-    both = blended([(3, one), (4, other)])
-    assert (similarity(both, one), similarity(both, other)) == (pytest.approx(0.6), pytest.approx(0.8))
 
 
 def test_hash_tells_models_and_texts_apart():

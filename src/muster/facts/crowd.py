@@ -7,6 +7,7 @@ looks into it off the event loop, one at a time.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from muster.hosts.contract import Host
 from muster.model.capability import Capability
@@ -22,13 +23,17 @@ BUILT_IN = "built-in"
 MOST_MEANT = 300  # agents whose meaning is compared: of more, those that fit best by words
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """What is asked, and of whom: of a fleet, or of all; of the personas in a directory too, where there is one."""
 
     text: str
     fleet: FleetId | None
     personas_in: str | None
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(words_of(self.text))
 
 
 class Crowd:
@@ -77,7 +82,7 @@ class Crowd:
             persona=None if one else id.removeprefix(PERSONA),
             role=one.role if one else id.removeprefix(PERSONA),
             score=score,
-            keys=frozenset(words_of(call.text)),
+            keys=call.words,
             reasons=tuple(reasons),
         )
 

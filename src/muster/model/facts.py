@@ -68,7 +68,7 @@ class Place:
 class Contender:
     """Somebody whose words fit a request: an agent, or a persona that could be attached.
 
-    `score` is from 0 to 1; `keys` are the words of the request that it was met by, stemmed.
+    `score` is from 0 to 1; `keys` are the words of the request, stemmed.
     """
 
     agent: AgentId | None
